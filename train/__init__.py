@@ -1,0 +1,1 @@
+"""The stages of LLM2Comp and what makes the bundled encoder."""
