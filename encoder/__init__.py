@@ -14,7 +14,11 @@ _HOME = {"Encoder": "encoder.model", "EncoderConfig": "encoder.config", "load_en
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, imported when first touched, so that `import encoder` leaves torch unloaded."""
+    """The public name, imported when first touched, so that `import encoder` leaves torch unloaded.
+
+    Raises:
+        AttributeError: there is no such name.
+    """
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'encoder' has no attribute {name!r}")

@@ -13,7 +13,11 @@ _HOME = {"Collection": "indexer.collection", "Searcher": "indexer.search"}
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, imported when first touched, so that `import indexer` stays light."""
+    """The public name, imported when first touched, so that `import indexer` stays light.
+
+    Raises:
+        AttributeError: there is no such name.
+    """
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'indexer' has no attribute {name!r}")
