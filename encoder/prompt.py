@@ -1,0 +1,178 @@
+"""Text to token ids and offsets: prefixes, the cut at the longest length, the frame around a text.
+
+User text never becomes a special token: characters that look like one are tokenised as characters.
+Knows nothing of torch. Shapes: B batch, T tokens.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from encoder.errors import InputError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Texts handed to the tokenizer at once: its results hold every token as a string, about 150 bytes each.
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of texts, each cut at the longest length."""
+
+    ids: list[NDArray[np.int64]]  # one [T] array a text
+    length: NDArray[np.int64]  # [N] tokens kept of each text
+    truncated: int  # texts that lost tokens
+
+
+class TextTokenizer:
+    """A tokenizer as encoding needs it: no special tokens from text, none added, nothing cut by itself.
+
+    Args:
+        backend: the fast tokenizer; copied, so that its settings stay as they are.
+        bos_id: the id that begins every sequence, None when the tokenizer has no such token.
+    """
+
+    def __init__(self, backend: Tokenizer, bos_id: int | None) -> None:
+        description = backend.to_str()
+        self._backend = Tokenizer.from_str(description)
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._backend.encode_special_tokens = True
+        self.bos: tuple[int, ...] = () if bos_id is None else (bos_id,)
+        self.sha256 = hashlib.sha256(f"{bos_id}\n{description}".encode()).hexdigest()
+
+    def ids(self, texts: Sequence[str], *, prefix: str = "", longest: int | None = None) -> Tokens:
+        """Token ids of `prefix + text`, tokenised as one string.
+
+        Args:
+            texts: any characters; a lone surrogate counts as U+FFFD.
+            prefix: put before every text.
+            longest: most ids kept of each, None for all.
+
+        Returns:
+            The ids in the order of the texts.
+
+        Raises:
+            InputError: a text is not a str.
+        """
+        rows: list[NDArray[np.int64]] = []
+        truncated = 0
+        for start in range(0, len(texts), _CHUNK):
+            chunk = check_texts(texts[start : start + _CHUNK], start)
+            if prefix:
+                chunk = [prefix + text for text in chunk]
+            for encoding in self._encode(chunk, with_offsets=False):
+                ids = encoding.ids
+                truncated += longest is not None and len(ids) > longest
+                rows.append(np.array(ids[:longest], dtype=np.int64))
+        return Tokens(rows, np.array([len(row) for row in rows], dtype=np.int64), truncated)
+
+    def offsets(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Character offsets of each text's own tokens, untruncated.
+
+        Returns:
+            One int64 [T, 2] array a text: start and end of each token in the text given, T may be 0.
+
+        Raises:
+            InputError: a text is not a str.
+        """
+        found: list[NDArray[np.int64]] = []
+        for start in range(0, len(texts), _CHUNK):
+            chunk = check_texts(texts[start : start + _CHUNK], start)
+            pairs = [encoding.offsets for encoding in self._encode(chunk, with_offsets=True)]
+            lengths = [len(each) for each in pairs]
+            numbers = chain.from_iterable(chain.from_iterable(pairs))
+            flat = np.fromiter(numbers, dtype=np.int64, count=2 * sum(lengths)).reshape(-1, 2)
+            found.extend(np.split(flat, np.cumsum(lengths)[:-1]))
+        return found
+
+    def _encode(self, texts: list[str], *, with_offsets: bool) -> list:
+        backend = self._backend
+        encode = backend.encode_batch if with_offsets else backend.encode_batch_fast
+        try:
+            return encode(texts, add_special_tokens=False)
+        except TypeError:
+            # The only str it cannot take holds a lone surrogate; one character for one keeps offsets right.
+            return encode([_SURROGATE.sub("\ufffd", text) for text in texts], add_special_tokens=False)
+
+
+def check_texts(texts: Sequence[str], first: int = 0) -> list[str]:
+    """The texts as a list, if all are str.
+
+    Args:
+        texts: what a caller gave.
+        first: the number of the first text, for the error.
+
+    Raises:
+        InputError: `texts` is a single str, or holds something else.
+    """
+    if isinstance(texts, str | bytes):
+        raise InputError("a single text was given, expected a list of texts", "texts", "write [text]")
+    for number, text in enumerate(texts, first):
+        if not isinstance(text, str):
+            raise InputError(
+                f"text {number} is {text!r:.80} of type {type(text).__name__}, expected str",
+                f"texts[{number}]",
+                "convert it to text, or leave it out",
+            )
+    return list(texts)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands around a text: `before text after`, or `before text between text after` when it is said twice.
+
+    The text is what gets cut, never the frame.
+    """
+
+    before: tuple[int, ...] = ()
+    between: tuple[int, ...] | None = None  # None: the text stands once
+    after: tuple[int, ...] = ()
+
+    def size(self, text_tokens: int) -> int:
+        """Tokens of the whole sequence around a text of so many tokens."""
+        fixed = len(self.before) + len(self.after)
+        return fixed + text_tokens if self.between is None else fixed + len(self.between) + 2 * text_tokens
+
+    def room(self, sequence_tokens: int) -> int:
+        """Most text tokens for which `size` stays within `sequence_tokens`; may be negative."""
+        spare = sequence_tokens - self.size(0)
+        return spare if self.between is None else spare // 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded sequences."""
+
+    ids_BT: NDArray[np.int64]  # padding is id 0, which the mask hides
+    length_B: NDArray[np.int64]  # real tokens of each row
+    start_B: NDArray[np.int64]  # first token that span pooling takes: the text's last copy, or 0
+    end_B: NDArray[np.int64]  # one past the last token that span pooling takes
+
+
+def fill_batch(frame: Frame, rows: Sequence[NDArray[np.int64]]) -> Batch:
+    """The sequences of a batch, each text in its frame.
+
+    Args:
+        frame: the tokens around every text.
+        rows: one [T] array of ids a text, at least one text.
+    """
+    length_B = np.array([frame.size(len(row)) for row in rows], dtype=np.int64)
+    ids_BT = np.zeros((len(rows), int(length_B.max())), dtype=np.int64)
+    start_B = np.zeros(len(rows), dtype=np.int64)
+    before = np.array(frame.before, dtype=np.int64)
+    after = np.array(frame.after, dtype=np.int64)
+    between = np.array(frame.between or (), dtype=np.int64)
+    for number, row in enumerate(rows):
+        parts = [before, row, after] if frame.between is None else [before, row, between, row, after]
+        ids_BT[number, : length_B[number]] = np.concatenate(parts)
+        if frame.between is not None:
+            start_B[number] = len(before) + len(row) + len(between)
+    end_B = length_B - (0 if frame.between is None else len(after))
+    return Batch(ids_BT, length_B, start_B, end_B)
