@@ -99,7 +99,12 @@ class TextTokenizer:
             return encode(texts, add_special_tokens=False)
         except TypeError:
             # The only str it cannot take holds a lone surrogate; one character for one keeps offsets right.
-            return encode([_SURROGATE.sub("\ufffd", text) for text in texts], add_special_tokens=False)
+            return encode([replace_surrogates(text) for text in texts], add_special_tokens=False)
+
+
+def replace_surrogates(text: str) -> str:
+    """The text with U+FFFD for every lone surrogate: as long as before, and encodable."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def check_texts(texts: Sequence[str], first: int = 0) -> list[str]:

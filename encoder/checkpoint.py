@@ -1,0 +1,247 @@
+"""Encoder directory or spec -> encoder in memory; `load_encoder` is the way in."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from encoder.attention import check_bidirectional, longest_sequence, scale_attention
+from encoder.bare import BareModel
+from encoder.config import FILE_NAME, BaseReference, EncoderConfig, read_config
+from encoder.device import choose_placement
+from encoder.errors import CheckpointError
+from encoder.fingerprint import combine, weights_sha256
+from encoder.foreign import ForeignEncoder, load_foreign
+from encoder.framing import choose_framing
+from encoder.memory import MemoryModel
+from encoder.model import Encoder
+from encoder.prompt import TextTokenizer
+from encoder.save import save_encoder
+from encoder.spec import Spec, parse_spec
+from encoder.weights import (
+    ADAPTER_FILES,
+    attach_adapter,
+    fetch,
+    locate_base,
+    need_file,
+    read_backbone,
+    read_memory,
+    read_tokenizer,
+)
+
+__all__ = [
+    "Checkpoint",
+    "assemble_encoder",
+    "load_encoder",
+    "read_checkpoint",
+    "save_encoder",
+    "text_tokenizer",
+]
+
+_DEFAULT_TEXT_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The parts of an encoder directory, as training continues from them."""
+
+    backbone: nn.Module  # a PeftModel when the directory holds an adapter
+    memory: Tensor  # [M, D] float32
+    tokenizer: Any  # a fast tokenizer of transformers
+    config: EncoderConfig
+
+
+def load_encoder(
+    spec: str = "default", *, device: str = "auto", dtype: str = "auto"
+) -> Encoder | ForeignEncoder:
+    """The encoder that a spec names.
+
+    Args:
+        spec: `default` (bundled), an encoder directory, `hf:org/name` (with `@revision`), or `st:org/name` or
+            `st:path` for any sentence-transformers model. A backbone without `llm2comp.json` takes its
+            pooling from the spec: `hf:org/name?pooling=mean`, and `&max_tokens=256` if wanted.
+        device: "auto" or a device name of torch.
+        dtype: "auto", "float32" or "bfloat16".
+
+    Raises:
+        CheckpointError: nothing is there, or what is there is damaged, foreign or incomplete.
+        UnsupportedBackboneError: the decoder cannot attend in both directions.
+        UsageError: the spec, the device or the dtype is not understood.
+    """
+    placement = choose_placement(device, dtype)
+    parsed = parse_spec(spec)
+    if parsed.kind == "st":
+        return load_foreign(parsed.place, name=spec, placement=placement)
+    place = fetch(parsed.place, parsed.revision) if parsed.kind == "hf" else _local(parsed, spec)
+    if (place / FILE_NAME).exists():
+        if parsed.pooling is not None:
+            raise CheckpointError(
+                f"pooling is fixed by {FILE_NAME} and cannot be chosen", spec, "leave out ?pooling="
+            )
+        found = read_checkpoint(place)
+    else:
+        found = _read_bare(place, parsed, spec)
+    return assemble_encoder(found, name=spec, device=device, dtype=dtype)
+
+
+def _local(parsed: Spec, spec: str) -> Path:
+    place = Path(parsed.place)
+    if place.is_dir():
+        return place
+    if parsed.kind == "default":
+        raise CheckpointError(
+            "this installation has no bundled encoder",
+            str(place),
+            "install a released llm2comp, or name an encoder: a directory, hf:org/name or st:org/name",
+        )
+    what = "is a file, not a directory" if place.exists() else "does not exist"
+    raise CheckpointError(
+        f"{spec} {what}", "encoder spec", "give an encoder directory, hf:org/name, st:org/name or default"
+    )
+
+
+def read_checkpoint(directory: str | Path) -> Checkpoint:
+    """The parts of an encoder directory, the adapter not merged.
+
+    Raises:
+        CheckpointError: the directory is damaged, foreign or incomplete.
+    """
+    directory = Path(directory)
+    config = read_config(directory)
+    if config.n_memory == 0:
+        raise CheckpointError(
+            "the directory describes a bare backbone", str(directory), "save an encoder with memory tokens"
+        )
+    memory_MD = read_memory(directory, config)
+    has_adapter = (directory / ADAPTER_FILES[0]).exists()
+    if has_adapter == (config.base.kind == "embedded"):
+        what = (
+            "there is an adapter beside an embedded backbone"
+            if has_adapter
+            else f"{ADAPTER_FILES[0]} is missing"
+        )
+        raise CheckpointError(
+            what, str(directory), "restore the directory from a copy, or save the encoder again"
+        )
+    need_file(directory / "tokenizer.json")
+    tokenizer = read_tokenizer(directory)
+    backbone = read_backbone(locate_base(directory, config.base), config.base.sha256)
+    width = backbone.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
+    if width != config.dimension:
+        raise CheckpointError(
+            f"the backbone is {width} wide, {FILE_NAME} says dimension {config.dimension}",
+            str(directory),
+            "restore the directory from a copy, or save the encoder again",
+        )
+    if has_adapter:
+        backbone = attach_adapter(backbone, directory)
+    return Checkpoint(backbone, memory_MD, tokenizer, config)
+
+
+def _read_bare(place: Path, parsed: Spec, spec: str) -> Checkpoint:
+    """A backbone that is no encoder, pooled as the spec says.
+
+    Raises:
+        CheckpointError: the spec names no pooling, or the backbone cannot be read.
+    """
+    if parsed.pooling is None:
+        raise CheckpointError(
+            f"there is no {FILE_NAME}, so this is a bare backbone and its pooling is open",
+            spec,
+            f"write {spec}?pooling=mean (or last, weighted, bidirectional_mean, echo, prompteol)",
+        )
+    backbone = read_backbone(place)
+    tokenizer = read_tokenizer(place)
+    width = backbone.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
+    base = (
+        BaseReference("name", parsed.place, parsed.revision)
+        if parsed.kind == "hf"
+        else BaseReference("path", str(place))
+    )
+    config = EncoderConfig(
+        n_memory=0,
+        dimension=width,
+        max_tokens=parsed.max_tokens or _DEFAULT_TEXT_TOKENS,
+        pooling=parsed.pooling,
+        base=base,
+    )
+    return Checkpoint(backbone, torch.empty(0, width), tokenizer, config)
+
+
+def assemble_encoder(parts: Checkpoint, *, name: str, device: str = "auto", dtype: str = "auto") -> Encoder:
+    """An encoder from parts in memory, checked; an adapter is merged into its own copy of the backbone.
+
+    Args:
+        parts: what `read_checkpoint` gives, or what a training run holds. The backbone is taken over: it moves
+            to the device and loses its adapter layers.
+        name: what people call it.
+        device: "auto" or a device name of torch.
+        dtype: "auto", "float32" or "bfloat16".
+
+    Raises:
+        CheckpointError: the tokenizer has ids that the token table does not.
+        UnsupportedBackboneError: the decoder cannot attend in both directions.
+        UsageError: the device or the dtype is not understood.
+    """
+    placement = choose_placement(device, dtype)
+    tokenizer = text_tokenizer(parts.tokenizer)
+    config = _cap_tokens(parts, tokenizer)
+    fingerprint = _fingerprint(parts, config, tokenizer)
+    backbone: Any = parts.backbone
+    if hasattr(backbone, "merge_and_unload"):
+        backbone = backbone.merge_and_unload()
+    _check_table(parts.tokenizer, backbone, name)
+    scale_attention(backbone, config.attention_temperature)
+    if config.pooling in ("memory_mean", "bidirectional_mean"):
+        check_bidirectional(backbone, parts.memory)
+    model = MemoryModel(backbone, parts.memory) if config.n_memory else BareModel(backbone, config.pooling)
+    return Encoder(model, tokenizer, config, name=name, fingerprint=fingerprint, placement=placement)
+
+
+def text_tokenizer(tokenizer: Any) -> TextTokenizer:
+    """Our tokenizer over one of transformers: BOS first when it has one."""
+    return TextTokenizer(tokenizer.backend_tokenizer, tokenizer.bos_token_id)
+
+
+def _cap_tokens(parts: Checkpoint, tokenizer: TextTokenizer) -> EncoderConfig:
+    """The configuration with `max_tokens` within what the backbone can hold."""
+    bound = longest_sequence(parts.backbone.config)
+    if bound is None:
+        return parts.config
+    frame = choose_framing(parts.config, tokenizer, "document", None).frame
+    room = frame.room(bound - parts.config.n_memory)
+    if room < 1:
+        raise CheckpointError(
+            f"the backbone takes {bound} tokens, less than the memory tokens and prompts need",
+            str(parts.config.base.ref),
+            "choose another backbone",
+        )
+    return replace(parts.config, max_tokens=min(parts.config.max_tokens, room))
+
+
+def _check_table(tokenizer: Any, backbone: Any, name: str) -> None:
+    rows = backbone.get_input_embeddings().weight.shape[0]
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= rows:
+        raise CheckpointError(
+            f"the tokenizer has ids up to {largest}, the token table {rows} rows",
+            name,
+            "use the backbone's own tokenizer",
+        )
+
+
+def _fingerprint(parts: Checkpoint, config: EncoderConfig, tokenizer: TextTokenizer) -> str:
+    named = [("memory", parts.memory), *parts.backbone.state_dict().items()]
+    weights = weights_sha256((key, value.detach().float().cpu().numpy()) for key, value in named)
+    prompts = config.prompts
+    return combine(
+        weights=weights,
+        tokenizer=tokenizer.sha256,
+        pooling=config.pooling,
+        prompts=[prompts.query, prompts.document, prompts.instruction],
+        max_tokens=config.max_tokens,
+        dimension=config.dimension,
+        attention_temperature=config.attention_temperature,
+    )

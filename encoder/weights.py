@@ -1,0 +1,230 @@
+"""Reads the weights and the tokenizer of an encoder, and refuses what is damaged; never a pickle, never code.
+
+Shapes: M memory tokens, D embedding dimension.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from encoder.atomic import sha256_file
+from encoder.config import BaseReference, EncoderConfig
+from encoder.errors import CheckpointError
+
+MEMORY_FILE = "memory.safetensors"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_RESTORE = "restore the directory from a copy, or save the encoder again"
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keeps the library's own progress bars off stderr, which has ours."""
+    from transformers.utils import logging
+
+    was_shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_shown:
+            logging.enable_progress_bar()
+
+
+def need_file(path: Path) -> Path:
+    """The path, if a file lies there.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path.name} is missing", str(path.parent), _RESTORE)
+    return path
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, cut short or not safetensors.
+    """
+    need_file(path)
+    try:
+        with safe_open(path, "pt") as stream:
+            return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is damaged: {error}", str(path), _RESTORE) from error
+
+
+def read_memory(directory: Path, config: EncoderConfig) -> Tensor:
+    """The memory tokens, [M, D] float32.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or its shape is not what the configuration says.
+    """
+    path = directory / MEMORY_FILE
+    memory_MD = read_tensors(path).get("memory")
+    if memory_MD is None:
+        raise CheckpointError(f"{MEMORY_FILE} holds no tensor named memory", str(path), _RESTORE)
+    expected = (config.n_memory, config.dimension)
+    if tuple(memory_MD.shape) != expected:
+        raise CheckpointError(
+            f"memory tokens have the shape {tuple(memory_MD.shape)}, llm2comp.json says {expected} (n_memory, dimension)",
+            str(path),
+            _RESTORE,
+        )
+    check_finite({"memory": memory_MD}, str(path))
+    return memory_MD.float()
+
+
+def check_finite(tensors: dict[str, Tensor], where: str) -> None:
+    """Refuses tensors that hold NaN or infinity.
+
+    Args:
+        tensors: by name, any shape.
+        where: the file, for the error.
+
+    Raises:
+        CheckpointError: one of them does.
+    """
+    for name, values in tensors.items():
+        if values.is_floating_point() and not torch.isfinite(values).all():
+            raise CheckpointError(f"tensor {name} holds NaN or infinity", where, _RESTORE)
+
+
+def locate_base(directory: Path, base: BaseReference) -> Path:
+    """The folder with the backbone's own files; fetched from the Hub when the base is a name.
+
+    Raises:
+        CheckpointError: there is no such folder, or the Hub does not give it.
+    """
+    if base.kind == "name":
+        return fetch(base.ref, base.revision)
+    place = (directory / base.ref).resolve()
+    if not place.is_dir():
+        raise CheckpointError(
+            f"the backbone {base.ref} is not there",
+            str(directory),
+            f"put it at {place}, or mend base.ref in llm2comp.json",
+        )
+    return place
+
+
+def fetch(name: str, revision: str | None = None) -> Path:
+    """The local copy of a Hub repository: JSON, safetensors and tokenizer files, nothing that holds code.
+
+    Raises:
+        CheckpointError: no such repository, no connection, or no access.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"{name} could not be fetched: {reason}", f"hf:{name}", "check the name and the connection"
+        ) from error
+
+
+def read_backbone(place: Path, expected_sha256: str | None = None) -> nn.Module:
+    """The decoder without head stored in a folder, float32, on the processor.
+
+    Args:
+        place: a folder with config.json and safetensors.
+        expected_sha256: of its config.json, None to accept any.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or changed, or weights are absent or not finite.
+    """
+    config_path = need_file(place / "config.json")
+    if expected_sha256 is not None and sha256_file(config_path) != expected_sha256:
+        raise CheckpointError(
+            "the backbone's config.json is not the one this encoder was saved with",
+            str(config_path),
+            "put the original backbone back, or save the encoder again on this one",
+        )
+    files = sorted(place.glob("*.safetensors"))
+    for path in files:
+        if path.name not in (MEMORY_FILE, ADAPTER_FILES[1]):
+            _check_readable(path)
+    if not [path for path in files if path.name.startswith("model")]:
+        raise CheckpointError("model.safetensors is missing", str(place), _RESTORE)
+    backbone, report = _from_pretrained(place)
+    absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if absent:
+        raise CheckpointError(
+            f"{len(absent)} weights are missing or misshapen, {absent[0]} first", str(place), _RESTORE
+        )
+    check_finite(backbone.state_dict(), str(place))
+    return backbone.eval()
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is damaged: {error}", str(path), _RESTORE) from error
+
+
+def _from_pretrained(place: Path) -> tuple[Any, dict[str, Any]]:
+    from transformers import AutoModel
+
+    try:
+        with quiet_transformers():
+            return AutoModel.from_pretrained(
+                place,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"the backbone cannot be loaded: {reason}", str(place), _RESTORE) from error
+
+
+def attach_adapter(backbone: nn.Module, directory: Path) -> nn.Module:
+    """The backbone with the directory's LoRA adapter, not merged.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the adapter does not fit the backbone.
+    """
+    from peft import PeftModel
+
+    for name in ADAPTER_FILES:
+        need_file(directory / name)
+    check_finite(read_tensors(directory / ADAPTER_FILES[1]), str(directory / ADAPTER_FILES[1]))
+    try:
+        return PeftModel.from_pretrained(backbone, str(directory)).eval()
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"the adapter does not fit the backbone: {reason}", str(directory), _RESTORE
+        ) from error
+
+
+def read_tokenizer(place: Path) -> Any:
+    """The fast tokenizer stored in a folder.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged, or it has no fast form.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # tokenizers raises bare Exception for bad files
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"the tokenizer cannot be loaded: {reason}", str(place), _RESTORE) from error
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise CheckpointError("the tokenizer has no fast form", str(place), "convert it to a tokenizer.json")
+    return tokenizer
