@@ -1,0 +1,147 @@
+"""The items of a JSON array, one after the other, without holding the array; also of objects written one by one."""
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+from encoder.errors import InputError
+
+_CHUNK = 1 << 20
+_DECODER = json.JSONDecoder()
+
+
+def has_one_object_a_line(sample: str, is_whole: bool) -> bool:
+    """Whether the first line that is not blank is a JSON value of its own, and so the file is JSON lines."""
+    text = sample.lstrip()
+    line, newline, rest = text.partition("\n")
+    if line.lstrip().startswith("["):
+        return False
+    if not newline and not is_whole:
+        return True  # a first line of more than a megabyte
+    try:
+        first = json.loads(line)
+    except ValueError:
+        # A broken first line among good ones is still JSON lines; a file that begins with "{" alone is not.
+        return any(_is_object(other) for other in rest.split("\n")[:20])
+    if not rest.strip() and isinstance(first, dict):
+        return not any(
+            isinstance(value, list) and value and isinstance(value[0], dict) for value in first.values()
+        )
+    return True
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict) and line.lstrip() == line
+    except ValueError:
+        return False
+
+
+class JsonStream:
+    """Reads a text file as JSON items.
+
+    Args:
+        file: open for text.
+        label: how it is called in messages.
+    """
+
+    def __init__(self, file: IO[str], label: str) -> None:
+        self._file = file
+        self._label = label
+        self._text = ""
+        self._at = 0
+        self._ended = False
+        self._n_items = 0
+
+    def items(self) -> Iterator[Any]:
+        """The items of the array, or the objects that follow one another.
+
+        Raises:
+            InputError: the file is not JSON, ends early, or holds no array of objects.
+        """
+        if self._peek() == "{":
+            self._enter_array_of_object()
+        else:
+            self._expect("[")
+        while (mark := self._peek()) not in ("]", ""):
+            if mark == ",":
+                self._at += 1
+                continue
+            self._n_items += 1
+            yield self._value()
+        if mark == "" and self._in_array:
+            raise self._error("the file ends in the middle of its array")
+
+    _in_array = True
+
+    def _enter_array_of_object(self) -> None:
+        """Move into the first array of {"data": [...]}, or stay before the first of several plain objects."""
+        start = self._at
+        self._at += 1
+        while self._peek() == '"':
+            self._value()
+            self._expect(":")
+            if self._peek() == "[":
+                self._at += 1
+                if self._peek() == "{":
+                    return
+                self._at -= 1
+                self._back_to("[")
+            self._value()
+            if self._peek() != ",":
+                break
+            self._at += 1
+        self._in_array = False
+        self._at = start
+
+    def _back_to(self, mark: str) -> None:
+        self._at = self._text.rindex(mark, 0, self._at + 1)
+
+    def _more(self) -> bool:
+        """Append a chunk (twice what is held, so that one long value is parsed a few times only)."""
+        if self._ended:
+            return False
+        self._keep_from = self._at
+        chunk = self._file.read(max(_CHUNK, len(self._text)))
+        self._ended = not chunk
+        self._text += chunk
+        return not self._ended
+
+    def _peek(self) -> str:
+        """The next character that is not blank, "" at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in " \t\r\n\ufeff":
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def _expect(self, mark: str) -> None:
+        if (found := self._peek()) != mark:
+            raise self._error(f"{mark!r} was expected, {found!r} found")
+        self._at += 1
+
+    def _value(self) -> Any:
+        if self._in_array and self._at > _CHUNK and self._n_items:
+            self._text, self._at = self._text[self._at :], 0
+        while True:
+            self._peek()
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except (ValueError, RecursionError) as error:
+                if self._more():
+                    continue
+                raise self._error(str(error)) from error
+            # A number at the end of what is held may go on in the next chunk.
+            if end == len(self._text) and self._more():
+                continue
+            self._at = end
+            return value
+
+    def _error(self, problem: str) -> InputError:
+        return InputError(
+            what=f"{self._label} is not JSON that can be read: {problem}",
+            where=f"{self._label}, after row {self._n_items}",
+            fix='mend the file: one object a line, [{...}, ...] or {"data": [{...}, ...]}',
+        )

@@ -1,0 +1,56 @@
+"""Tables that are already in memory, pandas or Arrow, as a Reader."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from encoder.errors import InputError
+from indexer.sources.arrow_files import TableReader, first_line
+from indexer.sources.values import as_text
+
+
+def memory_reader(table: Any, label: str) -> TableReader:
+    """A reader of an Arrow table or a pandas frame.
+
+    Raises:
+        InputError: it is neither, or a column cannot be converted.
+    """
+    if isinstance(table, pa.Table):
+        return TableReader(table, label)
+    if isinstance(table, pa.RecordBatch):
+        return TableReader(pa.Table.from_batches([table]), label)
+    if not hasattr(table, "columns") or not hasattr(table, "iterrows"):
+        raise InputError(
+            what=f"a {type(table).__name__} is no source",
+            where=label,
+            fix="give a path, a pandas frame or an Arrow table",
+        )
+    frame = table.copy(deep=False)
+    frame.columns = [str(name) for name in frame.columns]
+    return TableReader(_to_arrow(frame, label), label)
+
+
+def _to_arrow(frame: Any, label: str) -> pa.Table:
+    arrays = []
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        try:
+            arrays.append(pa.array(column, from_pandas=True))
+        except (pa.ArrowException, UnicodeEncodeError):
+            # Objects of mixed types: as text, which is what people see of them.
+            try:
+                arrays.append(pa.array([_safe_text(value) for value in column], pa.string()))
+            except pa.ArrowException as error:
+                raise InputError(
+                    f"column {name!r} cannot be read: {first_line(error)}",
+                    label,
+                    "convert the column to text first",
+                ) from error
+    return pa.table(arrays, names=list(frame.columns))
+
+
+def _safe_text(value: Any) -> str | None:
+    from indexer.sources.encoding import without_surrogates
+
+    text = as_text(value)
+    return None if text is None else without_surrogates(text)
