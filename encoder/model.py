@@ -115,6 +115,17 @@ class Encoder:
         """
         return self._tokenizer.offsets(texts)
 
+    def token_ids(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """Ids of each document as the model reads it: BOS and text, cut at the longest length, no memory.
+
+        Returns:
+            One int64 [T] array a text.
+        """
+        framing = choose_framing(self._config, self._tokenizer, "document", None)
+        found = self._tokenizer.ids(check_texts(texts), prefix=framing.prefix, longest=self._room(framing))
+        batches = [fill_batch(framing.frame, [row]) for row in found.ids]
+        return [batch.ids_BT[0] for batch in batches]
+
     def encode_query(
         self,
         texts: Sequence[str],

@@ -11,7 +11,26 @@ from encoder.config import EncoderConfig
 from encoder.memory import new_memory
 from encoder.save import save_encoder
 
-_WORDS = "the quick brown fox jumps over a lazy dog while seven wizards read old books in quiet rooms".split()
+_WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "while",
+    "seven",
+    "wizards",
+    "read",
+    "old",
+    "books",
+    "in",
+    "quiet",
+    "rooms",
+]
 TEXTS = [
     "the quick brown fox",
     "",
