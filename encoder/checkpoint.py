@@ -126,7 +126,7 @@ def read_checkpoint(directory: str | Path) -> Checkpoint:
             what, str(directory), "restore the directory from a copy, or save the encoder again"
         )
     need_file(directory / "tokenizer.json")
-    tokenizer = read_tokenizer(directory)
+    tokenizer = read_tokenizer(directory, as_stored=True)
     backbone = read_backbone(locate_base(directory, config.base), config.base.sha256)
     width = backbone.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
     if width != config.dimension:
@@ -153,7 +153,7 @@ def _read_bare(place: Path, parsed: Spec, spec: str) -> Checkpoint:
             f"write {spec}?pooling=mean (or last, weighted, bidirectional_mean, echo, prompteol)",
         )
     backbone = read_backbone(place)
-    tokenizer = read_tokenizer(place)
+    tokenizer = read_tokenizer(place, as_stored=False)
     width = backbone.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
     base = (
         BaseReference("name", parsed.place, parsed.revision)

@@ -119,7 +119,8 @@ def _tokenizer_with_memory(tokenizer: Any, config: EncoderConfig) -> tuple[Any, 
         stem += "_"
     names = [f"<{stem}_{slot}>" for slot in range(config.n_memory)]
     backend.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in names])
-    memory_ids = [backend.token_to_id(name) for name in names]
+    vocabulary = backend.get_vocab(with_added_tokens=True)
+    memory_ids = [vocabulary[name] for name in names]
     start = [tokenizer.bos_token] if tokenizer.bos_token_id is not None else []
     backend.post_processor = TemplateProcessing(
         single=[*start, "$A", *names],

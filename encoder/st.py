@@ -107,7 +107,7 @@ class MemoryEncoder(InputModule):
         )
 
     @classmethod
-    def load(
+    def load(  # type: ignore[override]  # the rest arrives in kwargs and means nothing here
         cls, model_name_or_path: str, subfolder: str = "", revision: str | None = None, **kwargs: Any
     ) -> "MemoryEncoder":
         """The module of an encoder directory, or of a repository on the Hub, the adapter not merged.
@@ -145,6 +145,4 @@ def as_sentence_transformer(directory: str | Path, *, device: str = "cpu") -> Se
     """
     module = MemoryEncoder.load(str(directory))
     prompts = {"query": module.config.prompts.query, "document": module.config.prompts.document}
-    return SentenceTransformer(
-        modules=[module], device=device, prompts=prompts, similarity_fn_name=module.config.metric
-    )
+    return SentenceTransformer(modules=[module], device=device, prompts=prompts, similarity_fn_name="cosine")

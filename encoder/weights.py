@@ -212,16 +212,22 @@ def attach_adapter(backbone: nn.Module, directory: Path) -> nn.Module:
         ) from error
 
 
-def read_tokenizer(place: Path) -> Any:
+def read_tokenizer(place: Path, *, as_stored: bool) -> Any:
     """The fast tokenizer stored in a folder.
+
+    Args:
+        place: the folder.
+        as_stored: take tokenizer.json as it is; else as the backbone's own class reads it. AutoTokenizer goes
+            by the backbone's family, whatever the files say (qwen2: a token more than the table has rows).
 
     Raises:
         CheckpointError: there is none, or it is damaged, or it has no fast form.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    kind = PreTrainedTokenizerFast if as_stored else AutoTokenizer
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+        tokenizer = kind.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # tokenizers raises bare Exception for bad files
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"the tokenizer cannot be loaded: {reason}", str(place), _RESTORE) from error
