@@ -411,7 +411,7 @@ def test_the_deepest_and_longest_filters_are_answered_by_lance(dataset):
     for _ in range(5):  # each `not (` is two levels
         deep = f"not (score = 0 and {deep})"
     assert isinstance(found(dataset, parse_filter(deep, COLUMNS)), list)
-    long = " or ".join(f"score = {n}" for n in range(650))
+    long = " or ".join(f"score = {n}" for n in range(500))
     assert found(dataset, parse_filter(long, COLUMNS)) == [4]
     nested = "score = 0"
     for level in range(10):
