@@ -1,1 +1,1 @@
-"""The pages, one file each."""
+"""The pages of the front end, one file each, and the parts they are drawn from."""

@@ -1,0 +1,156 @@
+"""Widgets made from the columns' types, whose answer is one condition in the text of the filter language.
+
+The text is the only truth: the builder adds to it and never reads it back.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import streamlit as st
+
+from app.display import clean_for_display, one_line
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = frozenset(
+    ["and", "or", "not", "in", "is", "null", "between", "contains", "starts", "with", "true", "false"]
+)
+_NUMBERS = ("int64", "float64")
+_MOMENTS = ("date", "timestamp")
+
+
+def quote_name(name: str) -> str:
+    """A column as the filter language writes it; backticks around what could be misread."""
+    if _PLAIN_NAME.fullmatch(name) and name.casefold() not in _RESERVED:
+        return name
+    return "`" + name.replace("`", "``") + "`"
+
+
+def quote_text(value: str) -> str:
+    """A text as the filter language writes it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def values_clause(column: str, kind: str, values: Sequence[str]) -> str:
+    """Any of the values: equal for a text column, held for a list column; empty for none."""
+    name = quote_name(column)
+    word = "contains" if kind == "list<string>" else "="
+    parts = [f"{name} {word} {quote_text(value)}" for value in values]
+    return f"({' or '.join(parts)})" if len(parts) > 1 else "".join(parts)
+
+
+def bool_clause(column: str, *, value: bool) -> str:
+    """Yes or no."""
+    return f"{quote_name(column)} = {'true' if value else 'false'}"
+
+
+def range_clause(column: str, low: float | None, high: float | None) -> str:
+    """Numbers from `low` to `high`, both included; None leaves that end open."""
+    name = quote_name(column)
+    if low is not None and high is not None:
+        return f"{name} between {low!r} and {high!r}"
+    if low is not None:
+        return f"{name} >= {low!r}"
+    return f"{name} <= {high!r}" if high is not None else ""
+
+
+def days_clause(column: str, kind: str, first: date | None, last: date | None) -> str:
+    """Days from `first` to `last`, both included, also where the column holds times within the days."""
+    name = quote_name(column)
+    if kind == "date" and first and last:
+        return f"{name} between {first} and {last}"
+    parts = [f"{name} >= {first}"] if first else []
+    if last:
+        parts.append(f"{name} <= {last}" if kind == "date" else f"{name} < {last + timedelta(days=1)}")
+    return " and ".join(parts)
+
+
+def add_clause(text: str, clause: str) -> str:
+    """The filter with one more condition that must hold."""
+    text = text.strip()
+    if not text or not clause:
+        return clause or text
+    return f"({text}) and {clause}" if re.search(r"\bor\b", text, re.IGNORECASE) else f"{text} and {clause}"
+
+
+def draw_builder(columns: Mapping[str, str], searcher: Any, key: str) -> str:
+    """Draws the choice of a column and of what it must hold; returns the condition, empty while incomplete.
+
+    Args:
+        columns: name to metadata type.
+        searcher: tells which values a column has.
+        key: prefix of the widgets' keys; another corpus needs another.
+    """
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    # Options of a selectbox are shown as they are; labels would be read as Markdown.
+    column = left.selectbox(
+        "Column",
+        list(columns),
+        index=None,
+        placeholder="Choose a column",
+        format_func=lambda name: f"{one_line(name)}  ({columns[name]})",
+        key=f"{key}_column",
+    )
+    if column is None:
+        right.caption("Choose a column to see what it holds.")
+        return ""
+    with right:
+        return _draw_condition(column, columns[column], searcher, f"{key}_{list(columns).index(column)}")
+
+
+def _draw_condition(column: str, kind: str, searcher: Any, key: str) -> str:
+    if kind in _NUMBERS:
+        return _draw_range(column, kind, searcher, key)
+    if kind in _MOMENTS:
+        return _draw_days(column, kind, searcher, key)
+    if kind == "bool":
+        value = st.segmented_control("Value", ["yes", "no"], key=key)
+        return bool_clause(column, value=value == "yes") if value else ""
+    counts = {str(value): number for value, number in searcher.column_values(column) if value is not None}
+    chosen = st.multiselect(
+        "Any of",
+        list(counts),
+        format_func=lambda value: f"{clean_for_display(value)}  ({counts.get(value, 0)})",
+        accept_new_options=True,
+        placeholder="Most frequent values; or type one",
+        key=key,
+    )
+    return values_clause(column, kind, chosen)
+
+
+def _draw_range(column: str, kind: str, searcher: Any, key: str) -> str:
+    lowest, highest = searcher.column_range(column)
+    if lowest is None:
+        st.caption("This column holds no value.")
+        return ""
+    convert, step = (int, 1) if kind == "int64" else (float, None)
+    left, right = st.columns(2)
+    low = left.number_input("From", value=None, step=step, placeholder=f"lowest {lowest:g}", key=f"{key}_low")
+    high = right.number_input(
+        "To", value=None, step=step, placeholder=f"highest {highest:g}", key=f"{key}_high"
+    )
+    return range_clause(
+        column, None if low is None else convert(low), None if high is None else convert(high)
+    )
+
+
+def _draw_days(column: str, kind: str, searcher: Any, key: str) -> str:
+    lowest, highest = (_as_day(moment) for moment in searcher.column_range(column))
+    if lowest is None or highest is None:
+        st.caption("This column holds no value.")
+        return ""
+    left, right = st.columns(2)
+    bounds: dict[str, Any] = {
+        "value": None,
+        "min_value": lowest,
+        "max_value": highest,
+        "format": "YYYY-MM-DD",
+    }
+    first = left.date_input("First day", key=f"{key}_first", help=f"The earliest is {lowest}.", **bounds)
+    last = right.date_input("Last day", key=f"{key}_last", help=f"The latest is {highest}.", **bounds)
+    return days_clause(column, kind, first, last)
+
+
+def _as_day(moment: Any) -> date | None:
+    return moment.date() if hasattr(moment, "date") else moment

@@ -1,0 +1,156 @@
+"""Where demo, collections, uploads and jobs of a user lie, and which collections the front end knows."""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from encoder.atomic import write_json
+from encoder.errors import InputError
+
+_FORMAT = 1
+_LIST_FILE = "library.json"
+_MARK_FILE = "collection.json"  # a folder without it is no collection
+_UPLOAD_ENDINGS = frozenset(
+    [
+        ".parquet",
+        ".csv",
+        ".tsv",
+        ".jsonl",
+        ".ndjson",
+        ".json",
+        ".txt",
+        ".md",
+        ".html",
+        ".htm",
+        ".pdf",
+        ".gz",
+        ".zst",
+    ]
+)
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A collection that the front end can offer.
+
+    Attributes:
+        key: what stands for it in a link; unique in the library.
+        path: its folder.
+    """
+
+    key: str
+    path: Path
+
+
+def home() -> Path:
+    """The user's folder: `LLM2COMP_HOME`, else the platform's place for user data."""
+    chosen = os.environ.get("LLM2COMP_HOME")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("llm2comp", appauthor=False)
+
+
+def collections_folder() -> Path:
+    """Where the front end creates collections, and nowhere else."""
+    return home() / "collections"
+
+
+def jobs_folder() -> Path:
+    """One folder a job."""
+    return home() / "jobs"
+
+
+def known() -> list[Entry]:
+    """Collections that exist now: those that were named, last named first, then those in the user's folder."""
+    paths = [path for path in _listed() if _is_collection(path)]
+    paths += sorted(path for folder in (home(), collections_folder()) for path in _collections_in(folder))
+    entries: dict[Path, Entry] = {}
+    taken: set[str] = set()
+    for path in dict.fromkeys(path.resolve() for path in paths):
+        key = path.name if path.name not in taken else f"{path.name}~{_short_hash(path)}"
+        taken.add(key)
+        entries[path] = Entry(key, path)
+    return list(entries.values())
+
+
+def find(key: str) -> Entry | None:
+    """The collection that a link means; the first one for an empty key, None for an unknown one."""
+    entries = known()
+    if not key:
+        return entries[0] if entries else None
+    return next((entry for entry in entries if entry.key == key), None)
+
+
+def remember(paths: Sequence[Path]) -> None:
+    """Puts collections that lie elsewhere at the head of the list, so that they are offered next time too."""
+    if not paths:
+        return
+    ordered = dict.fromkeys([*(path.resolve() for path in paths), *_listed()])
+    home().mkdir(parents=True, exist_ok=True)
+    write_json(home() / _LIST_FILE, {"format": _FORMAT, "paths": [str(path) for path in ordered]})
+
+
+def collection_path(name: str) -> Path:
+    """The folder of a new collection with that name, always directly inside `collections_folder()`.
+
+    Raises:
+        InputError: nothing of the name can be used in a folder name.
+    """
+    slug = re.sub(r"[^\w.-]+", "-", name.strip().casefold()).strip("-._")[:_LONGEST_NAME].rstrip("-._")
+    if not slug:
+        raise InputError(
+            f"{name!r} cannot be the name of a corpus", "name of the corpus", "use letters or digits"
+        )
+    return collections_folder() / slug
+
+
+def store_upload(client_name: str, content: bytes) -> Path:
+    """Writes an uploaded file under a name of ours and returns its path; of the client's name only the ending stays.
+
+    Raises:
+        InputError: files of this ending are not read.
+    """
+    endings = [ending.casefold() for ending in Path(client_name).suffixes[-2:]]
+    endings = endings if endings and endings[-1] in {".gz", ".zst"} else endings[-1:]
+    if not endings or any(ending not in _UPLOAD_ENDINGS for ending in endings):
+        raise InputError(
+            f"files that end in {''.join(endings) or 'nothing'} are not read",
+            "uploaded file",
+            f"use one of {', '.join(sorted(_UPLOAD_ENDINGS))}",
+        )
+    folder = home() / "uploads" / uuid.uuid4().hex[:12]
+    folder.mkdir(parents=True)
+    path = folder / f"upload{''.join(endings)}"
+    path.write_bytes(content)
+    return path
+
+
+def _listed() -> list[Path]:
+    try:
+        content = json.loads((home() / _LIST_FILE).read_text(encoding="utf-8"))
+        return [Path(path) for path in content["paths"]] if content["format"] == _FORMAT else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # a convenience list: losing it loses no data
+
+
+def _collections_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if _is_collection(path)]
+    except OSError:
+        return []
+
+
+def _is_collection(path: Path) -> bool:
+    try:
+        return (path / _MARK_FILE).is_file()
+    except OSError:
+        return False
+
+
+def _short_hash(path: Path) -> str:
+    return uuid.uuid5(uuid.NAMESPACE_URL, str(path)).hex[:6]

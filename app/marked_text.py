@@ -1,0 +1,61 @@
+"""A widget that shows a document's text with the found passage and the query's words marked.
+
+The text travels as data and is put into the page with `textContent` only, so no part of it is ever read as markup.
+"""
+
+import streamlit as st
+
+from app.rows import Piece
+from app.theme import TEXT_HEIGHT_PX
+
+_CSS = """
+.text {
+  max-height: __HEIGHT__px; overflow-y: auto; white-space: pre-wrap; overflow-wrap: anywhere;
+  font-family: var(--st-font); font-size: 1rem; line-height: 1.55; color: var(--st-text-color);
+  padding: 0.9rem 1.1rem; border: 1px solid var(--st-border-color); border-radius: 0.5rem;
+}
+.text:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
+.around { opacity: 0.72; }
+.passage { display: block; border-left: 3px solid var(--st-primary-color); padding: 0.15rem 0 0.15rem 0.7rem;
+  margin: 0.35rem 0; }
+mark { background: color-mix(in srgb, var(--st-primary-color) 26%, transparent); color: inherit; font-weight: 600;
+  border-radius: 3px; padding: 0 0.12em; }
+""".replace("__HEIGHT__", str(TEXT_HEIGHT_PX))
+
+_HTML = '<div class="text" tabindex="0" role="document" aria-label="Text of the document"></div>'
+
+_JS = """
+export default function ({ data, parentElement }) {
+  const box = parentElement.querySelector(".text");
+  const shown = JSON.stringify(data);
+  if (box.dataset.shown === shown) return;
+  box.dataset.shown = shown;
+  box.replaceChildren();
+  let passage = null;
+  for (const [text, inPassage, isMatch] of data.pieces) {
+    const node = document.createElement(isMatch ? "mark" : "span");
+    node.textContent = text;
+    if (inPassage) {
+      if (passage === null) {
+        passage = document.createElement("span");
+        passage.className = data.whole ? "" : "passage";
+        box.append(passage);
+      }
+      passage.append(node);
+    } else {
+      node.className = "around";
+      box.append(node);
+    }
+  }
+  if (passage !== null) box.scrollTop = Math.max(0, passage.offsetTop - box.offsetTop - 40);
+}
+"""
+
+_component = st.components.v2.component("llm2comp.marked_text", html=_HTML, css=_CSS, js=_JS)
+
+
+def marked_text(pieces: list[Piece], *, key: str) -> None:
+    """Shows the pieces in order; the passage stands out only where there is text around it."""
+    whole = all(piece.in_passage for piece in pieces)
+    data = {"whole": whole, "pieces": [[piece.text, piece.in_passage, piece.is_match] for piece in pieces]}
+    _component(key=key, data=data)

@@ -1,0 +1,42 @@
+"""Colours, sizes and words that are used in more than one place."""
+
+# Contrast was computed against white and Streamlit's dark background (app.md 4.5).
+BLUE_ON_LIGHT = "#0072B2"
+BLUE_ON_DARK = "#56B4E9"
+
+STREAMLIT_THEME = {
+    "theme.light.primaryColor": BLUE_ON_LIGHT,
+    "theme.light.linkColor": BLUE_ON_LIGHT,
+    "theme.dark.primaryColor": BLUE_ON_DARK,
+    "theme.dark.linkColor": BLUE_ON_DARK,
+    "theme.baseRadius": "0.5rem",
+    "theme.headingFontSizes": ["1.75rem", "1.35rem", "1.2rem", "1.1rem", "1rem", "0.9rem"],
+    "theme.metricValueFontSize": "1.35rem",
+    "theme.showWidgetBorder": True,
+}
+
+# Streamlit leaves 6 rem above a page; the search field belongs near the top.
+PAGE_STYLE = "<style>.stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }</style>"
+
+# Our own favicon as text: a Material icon given to a page would be fetched from a font server as the favicon.
+FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0072B2"/>'
+    '<circle cx="14" cy="14" r="6.5" fill="none" stroke="#fff" stroke-width="3"/>'
+    '<path d="M19 19l7 7" stroke="#fff" stroke-width="3.4" stroke-linecap="round"/></svg>'
+)
+
+TABLE_WIDTH, DETAIL_WIDTH = 11, 9  # shares of the page
+TEXT_HEIGHT_PX = 420
+HIT_ROW_PX, HITS_HEIGHT_PX = 72, 780  # cells wrap from 4 rem on: three lines a hit; the table scrolls within
+
+MODE_LABELS = {"hybrid": "Hybrid", "semantic": "Meaning", "keyword": "Words"}
+MODE_HELP = (
+    "Hybrid weighs meaning and words together. Meaning compares vectors and finds other wordings. "
+    "Words is BM25: the words themselves, without an encoder."
+)
+SCORE_HELP = "What the hits are ordered by; higher is better."
+DENSE_HELP = "Closeness in meaning: the inner product of the query's and the passage's vectors, -1 to 1."
+KEYWORD_HELP = "BM25 score of the query's words in title and passage; a dash where none occurs."
+SYNTAX_HELP = 'Words, or: "an exact phrase", -without this, this OR that.'
+
+FIRST_COMMAND = "llm2comp index FILE --into DIR"

@@ -1,0 +1,103 @@
+"""The corpora page: what there is, how it gets in, and the jobs that work on it."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import streamlit as st
+
+from app import library, session
+from app.display import clean_for_display, esc_md
+from app.formats import ago, count, parse_moment, plural, size
+from app.views.demo import start_demo
+from app.views.import_form import draw_import
+from app.views.job_list import draw_jobs
+from app.views.messages import show_empty_library
+from encoder.errors import Llm2CompError
+
+_CARDS_A_ROW = 2
+_COLOURS: dict[str, Literal["green", "orange", "gray"]] = {
+    "Ready": "green",
+    "Behind": "orange",
+    "Empty": "gray",
+}
+
+
+def page() -> None:
+    """Draws the whole page."""
+    st.title("Corpora", anchor=False)
+    draw_jobs()
+    entries = library.known()
+    if not entries:
+        show_empty_library(start_demo)
+    for first in range(0, len(entries), _CARDS_A_ROW):
+        for column, entry in zip(
+            st.columns(_CARDS_A_ROW), entries[first : first + _CARDS_A_ROW], strict=False
+        ):
+            with column:
+                _draw_card(entry)
+    st.subheader("Import", anchor=False)
+    draw_import()
+    if entries:
+        st.button(
+            "Build the demo corpus", icon=":material/play_arrow:", on_click=start_demo, key="build_demo_again"
+        )
+
+
+def health_word(info: dict[str, Any]) -> tuple[str, str]:
+    """One word for how a collection stands, and the sentence behind it."""
+    if not info["version"]:
+        return "Empty", "Nothing was published yet; the import did not finish."
+    if info.get("unpublished_rows"):
+        return "Behind", f"{plural(info['unpublished_rows'], 'row')} added since are not searched yet."
+    return "Ready", "Everything that was added can be searched."
+
+
+def _draw_card(entry: library.Entry) -> None:
+    with st.container(border=True, key=f"card_{entry.key}"):
+        name, open_button = st.columns([3, 1], vertical_alignment="center")
+        name.subheader(esc_md(entry.key), anchor=False)
+        try:
+            info = session.describe(entry.path)
+        except Llm2CompError as error:
+            st.markdown(":red-badge[:material/error: Cannot be opened]")
+            st.text(clean_for_display(error.what))
+            st.code(clean_for_display(error.fix), language=None, wrap_lines=True)
+            return
+        open_button.button(
+            "Search",
+            icon=":material/search:",
+            key=f"open_{entry.key}",
+            on_click=_open_in_search,
+            args=(entry.key,),
+            disabled=not info["version"],
+            width="stretch",
+        )
+        _draw_facts(info)
+        st.caption("Folder")
+        st.code(clean_for_display(str(entry.path)), language=None, wrap_lines=True)
+
+
+def _draw_facts(info: dict[str, Any]) -> None:
+    word, sentence = health_word(info)
+    published = parse_moment(info.get("published_at"))
+    st.badge(word, color=_COLOURS[word], help=f"{sentence} {_freshness(published)}")
+    documents, passages, volume = st.columns(3)
+    documents.metric("Documents", count(info["documents"]), help="Records of the sources.")
+    passages.metric("Passages", count(info["passages"]), help="Pieces that are searched.")
+    volume.metric("On disk", size(info["bytes"]))
+    parts = (
+        f"Encoder {esc_md(str(info['encoder']))}, {count(info['dimension'])} numbers a passage",
+        f"index {esc_md(str(info['index'] or 'none'))}",
+        f"version {count(info['version'])}",
+        _freshness(published),
+    )
+    st.caption(" · ".join(part for part in parts if part))
+
+
+def _freshness(published: datetime | None) -> str:
+    return f"published {ago(published)}" if published else ""
+
+
+def _open_in_search(key: str) -> None:
+    session.change(corpus=key, query="", filter="", like="")
+    st.session_state[session.GO_TO] = "search"

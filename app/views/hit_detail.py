@@ -1,0 +1,57 @@
+"""The picked hit in full: its text with the passage and the query's words marked, the parts of its score, its fields."""
+
+import pandas as pd
+import streamlit as st
+
+from app import session
+from app.display import SHOWN_CHARS, clean_for_display, esc_md
+from app.formats import plural, score
+from app.marked_text import marked_text
+from app.rows import metadata_rows, pieces
+from app.theme import DENSE_HELP, KEYWORD_HELP, SCORE_HELP
+from indexer.hits import Hit
+
+
+def show_hit(opened: session.Opened, hit: Hit, words: frozenset[str]) -> None:
+    """Draws one hit; the document's whole text is fetched only now."""
+    document = opened.searcher.document(hit.document_id)
+    with st.container(key="hit"):
+        st.subheader(esc_md(hit.title) or "(no title)", anchor=False)
+        _draw_scores(hit)
+        is_long = len(document.text) > SHOWN_CHARS
+        show_all = is_long and st.toggle(
+            f"Show the whole text ({plural(len(document.text), 'character')})", key="show_all"
+        )
+        limit = None if show_all else SHOWN_CHARS
+        marked_text(pieces(document.text, hit.span, words, limit), key="text")
+        _draw_fields(hit)
+
+
+def _draw_scores(hit: Hit) -> None:
+    final, dense, keyword, similar = st.columns([1, 1, 1, 2], vertical_alignment="bottom")
+    final.metric("Score", score(hit.score), help=SCORE_HELP)
+    dense.metric("Meaning", score(hit.dense), help=DENSE_HELP)
+    keyword.metric("Words", score(hit.keyword), help=KEYWORD_HELP)
+    similar.button(
+        "Similar to this",
+        icon=":material/hub:",
+        key="similar",
+        on_click=lambda: session.change(like=hit.id),
+        help="Search with this passage instead of a query.",
+        width="stretch",
+    )
+
+
+def _draw_fields(hit: Hit) -> None:
+    fields = metadata_rows(hit.metadata)
+    fields.append({"field": "document", "value": clean_for_display(hit.document_id)})
+    st.dataframe(
+        pd.DataFrame(fields),
+        key="fields",
+        hide_index=True,
+        height="content",
+        column_config={
+            "field": st.column_config.TextColumn("Field", width="small"),
+            "value": st.column_config.TextColumn("Value", width="large"),
+        },
+    )

@@ -1,0 +1,118 @@
+"""The import form: a file by upload or by its path, its columns, a name, and the job that indexes it."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import jobs, library, session
+from app.display import clean_for_display, one_line
+from app.views.messages import show_error
+from encoder.errors import InputError, Llm2CompError
+
+_ROLES = ("text", "title", "id")
+
+
+def draw_import() -> None:
+    """Draws the form; an error of the source is shown where it was named."""
+    with st.container(border=True, key="import"):
+        by_path, by_upload = st.tabs(
+            [":material/folder_open: Path on this machine", ":material/upload: Upload"]
+        )
+        with by_path:
+            typed = st.text_input(
+                "File or folder",
+                key="import_path",
+                placeholder="a parquet, csv, tsv, jsonl or json file, or a folder of txt, md, html, pdf",
+                help="Read where it lies; nothing is copied.",
+            )
+        with by_upload:
+            upload = st.file_uploader(
+                "File", key="import_upload", help="Copied into the library's folder, then read from there."
+            )
+        try:
+            source, name = _chosen_source(typed, upload)
+            if source is not None:
+                _draw_columns(source, name)
+        except Llm2CompError as error:
+            show_error(error)
+
+
+def _chosen_source(typed: str, upload: Any) -> tuple[Path | None, str]:
+    """The source's path and a name for it; no path while nothing was named.
+
+    Raises:
+        InputError: there is nothing at the path, or files of this kind are not read.
+    """
+    if upload is not None:
+        stored = st.session_state.setdefault(session.UPLOADS, {})
+        if upload.file_id not in stored:  # once an upload, not at each run of the page
+            stored[upload.file_id] = library.store_upload(upload.name, upload.getvalue())
+        return stored[upload.file_id], Path(upload.name).name.split(".")[0]
+    if not typed.strip():
+        return None, ""
+    path = Path(typed.strip()).expanduser().resolve()
+    if not path.exists():
+        raise InputError(
+            f"there is nothing at {path}", "File or folder", "check the path; it is one of the server's"
+        )
+    return path, path.name.split(".")[0]
+
+
+def _draw_columns(source: Path, name: str) -> None:
+    from indexer.sources import open_sources
+
+    named = st.session_state.get(f"named_text_{source}") or None
+    try:
+        opened = open_sources([str(source)], text=named)
+    except InputError as error:
+        show_error(error)
+        st.text_input("Name of the column that holds the text", key=f"named_text_{source}")
+        return
+    st.caption("Reads")
+    st.code(clean_for_display(str(source)), language=None, wrap_lines=True)
+    for note in opened.notes:
+        st.text(clean_for_display(note))
+    chosen = _choose_roles(opened.guessed, list(opened.columns), source)
+    title = st.text_input("Name of the corpus", value=one_line(name), key=f"import_name_{source}")
+    if title.strip() and library.collection_path(title).exists():
+        st.caption(
+            "There is a corpus of this name: the import adds to it, and what it knows already costs nothing."
+        )
+    is_ready = bool(title.strip())
+    label = "Start the import"
+    if st.button(
+        label, icon=":material/play_arrow:", type="primary", disabled=not is_ready, key="start_import"
+    ):
+        given = {"text": named} if named else {}
+        _start(source, title, given | chosen)
+
+
+def _choose_roles(guessed: dict[str, str], columns: list[str], source: Path) -> dict[str, str]:
+    """Draws a choice of column for each role; returns those that differ from the guess."""
+    if not columns:
+        return {}
+    chosen = {}
+    for role, place in zip(_ROLES, st.columns(len(_ROLES)), strict=True):
+        guess = guessed.get(role, "")
+        options = list(dict.fromkeys([guess, *guessed.values(), *columns]))
+        picked = place.selectbox(
+            f"Column of the {role}",  # our own three words
+            options,
+            format_func=lambda option: one_line(option) or "none",
+            key=f"import_{role}_{source}",
+        )
+        if picked and picked != guess:
+            chosen[role] = picked
+    return chosen
+
+
+def _start(source: Path, title: str, columns: dict[str, str]) -> None:
+    into = library.collection_path(title)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    arguments = ["index", str(source), "--into", str(into)]
+    # With "=", a column that begins with a dash is not taken for an option.
+    arguments += [f"--{role}={column}" for role, column in columns.items()]
+    jobs.start(f"Import {one_line(title)}", arguments, into)
+    st.session_state[session.GO_TO] = "corpora"
+    st.rerun()

@@ -1,0 +1,103 @@
+"""The jobs, polled once a second while one of them works: progress, cancel, resume, the end of the log."""
+
+from typing import Literal
+
+import streamlit as st
+
+from app import jobs
+from app.display import clean_for_display, esc_md
+from app.formats import count, duration
+
+_SHOWN_JOBS = 5
+_Colour = Literal["blue", "orange", "green", "red", "gray"]
+_WORDS: dict[jobs.State, tuple[str, _Colour]] = {
+    "running": ("Running", "blue"),
+    "silent": ("No sign of life", "orange"),
+    "done": ("Done", "green"),
+    "failed": ("Failed", "red"),
+    "cancelled": ("Cancelled", "gray"),
+    "lost": ("Lost", "red"),
+}
+_LOST_HELP = "Its process is gone without a word. Resume: what it had finished is not done again."
+
+
+def draw_jobs() -> None:
+    """Draws the newest jobs; the page is drawn anew once the last working one has ended."""
+    newest = jobs.all_jobs()[:_SHOWN_JOBS]
+    if not newest:
+        return
+    st.subheader("Jobs", anchor=False)
+    works = any(jobs.status(job) in jobs.ALIVE for job in newest)
+    st.fragment(_draw_list, run_every="1s" if works else None)(works)
+
+
+def _draw_list(was_working: bool) -> None:
+    newest = jobs.all_jobs()[:_SHOWN_JOBS]
+    states = {job.id: jobs.status(job) for job in newest}
+    if was_working and not any(state in jobs.ALIVE for state in states.values()):
+        st.rerun()  # the cards show what the job has made
+    for job in newest:
+        _draw_job(job, states[job.id])
+
+
+def _draw_job(job: jobs.Job, state: jobs.State) -> None:
+    word, colour = _WORDS[state]
+    with st.container(border=True, key=f"job_{job.id}"):
+        title, badge, first, second = st.columns([6, 2, 2, 2], vertical_alignment="center")
+        title.markdown(f"**{esc_md(job.title)}**")
+        badge.badge(word, color=colour, help=_LOST_HELP if state == "lost" else None)
+        if state in jobs.ALIVE:
+            first.button(
+                "Cancel" if job.cancelled_at is None else "Stop now",
+                icon=":material/stop:",
+                key=f"cancel_{job.id}",
+                on_click=_cancel,
+                args=(job,),
+                help="What is finished stays; resume goes on from there.",
+                width="stretch",
+            )
+            _draw_progress(job)
+        else:
+            if state in jobs.RESUMABLE:
+                first.button(
+                    "Resume",
+                    icon=":material/replay:",
+                    key=f"resume_{job.id}",
+                    on_click=_resume,
+                    args=(job,),
+                    width="stretch",
+                )
+            second.button(
+                "Remove",
+                icon=":material/close:",
+                key=f"forget_{job.id}",
+                on_click=jobs.forget,
+                args=(job,),
+                help="Removes it from this list; the corpus stays.",
+                width="stretch",
+            )
+        with st.expander("Log", expanded=state == "failed"):
+            st.code(clean_for_display(jobs.log_tail(job)) or "(empty)", language=None, height=180)
+
+
+def _cancel(job: jobs.Job) -> None:
+    jobs.cancel(job)
+
+
+def _resume(job: jobs.Job) -> None:
+    jobs.resume(job)
+
+
+def _draw_progress(job: jobs.Job) -> None:
+    progress = jobs.progress(job)
+    share = min(1.0, progress.done / progress.total) if progress.total else 0.0
+    parts = [esc_md(progress.stage) if progress.stage else "starting"]
+    if progress.total:
+        parts.append(f"{count(progress.done)} of {count(progress.total)}")
+    elif progress.done:
+        parts.append(count(progress.done))
+    if progress.rate:
+        parts.append(f"{count(progress.rate)} a second")
+    if progress.seconds_left is not None:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    st.progress(share, text=" · ".join(parts))
