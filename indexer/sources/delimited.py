@@ -3,22 +3,25 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from encoder.errors import InputError
-from indexer.sources.arrow_files import distinct
 from indexer.sources.cells import CellTypes
 from indexer.sources.columns import looks_like_id
 from indexer.sources.compressed import ByteStream, readable
-from indexer.sources.dialect import Dialect, detect_dialect, has_header
+from indexer.sources.dialect import Dialect, detect_dialect, first_rows, has_header
 from indexer.sources.encoding import detect_encoding, has_broken_bytes
-from indexer.sources.reader import SAMPLE_ROWS, ColumnSurvey, RawBatch, Reader, RowLog, Survey
+from indexer.sources.lines import BATCH_CHARS, bounded_lines
+from indexer.sources.names import distinct
+from indexer.sources.reader import SAMPLE_CHARS, SAMPLE_ROWS, ColumnSurvey, RawBatch, Reader, RowLog, Survey
+from indexer.sources.row_lines import RowLines
 
 _SAMPLE_BYTES = 1 << 20
 _ENCODING_BYTES = 50_000_000
 # A document of 50 MB fits into a cell; an unclosed quote stops here and not at the end of the file.
-_LONGEST_CELL = 200_000_000
+_LONGEST_CELL = 100_000_000
 
 
 class DelimitedReader(Reader):
@@ -38,10 +41,9 @@ class DelimitedReader(Reader):
         with readable(label):
             self.size = path.stat().st_size
             self._encoding = self._detect_encoding()
-            text = self._open()
-            sample = text.read(_SAMPLE_BYTES)
-            is_whole = not text.read(1)
-            text.close()
+            with self._open() as text:
+                sample = text.read(_SAMPLE_BYTES)
+                is_whole = not text.read(1)
         if not sample.strip():
             raise InputError(f"{label} is empty", f"{label} ({self.size} bytes)", "give a file with rows")
         self.dialect: Dialect = detect_dialect(sample, is_whole, delimiter)
@@ -61,22 +63,17 @@ class DelimitedReader(Reader):
             stream.close()
         return detect_encoding(sample)
 
-    def _open(self) -> io.TextIOWrapper:
+    @contextmanager
+    def _open(self) -> Iterator[io.TextIOWrapper]:
         self._stream = ByteStream(self._path)
-        return io.TextIOWrapper(self._stream.file, self._encoding, errors="surrogateescape", newline="")
+        try:
+            # Line ends stay as they are: within quotes they belong to the text.
+            yield io.TextIOWrapper(self._stream.file, self._encoding, errors="surrogateescape", newline="")
+        finally:
+            self._stream.close()
 
     def _names(self, sample: str) -> list[str]:
-        rows: list[list[str]] = []
-        reader = csv.reader(io.StringIO(sample, newline=""), **self.dialect.arguments())  # type: ignore[arg-type]
-        while len(rows) < 50:
-            try:
-                row = next(reader)
-            except StopIteration:
-                break
-            except csv.Error:
-                continue
-            if any(cell.strip() for cell in row):
-                rows.append(row)
+        rows = first_rows(sample, self.dialect)
         self._has_header = has_header(rows)
         if not self._has_header:
             names = [f"column_{i + 1}" for i in range(len(rows[0]))]
@@ -105,7 +102,7 @@ class DelimitedReader(Reader):
             for tracker, (name, cells) in zip(types, batch.columns.items(), strict=True):
                 tracker.add(cells)
                 if not n_rows:
-                    columns[name].values = [cell for cell in cells if cell]
+                    columns[name].values = [cell[:SAMPLE_CHARS] for cell in cells if cell]
                     columns[name].n_rows = len(cells)
                 if name in ids:
                     ids[name].update(cells)
@@ -126,100 +123,59 @@ class DelimitedReader(Reader):
         Raises:
             InputError: it is damaged, or a row is bad and bad rows stop.
         """
-        where = [self.names.index(name) for name in names]
-        table: list[list[str]] = []
-        labels: list[str] = []
-        with readable(self.label):
-            for line, row in self._rows(log):
+        with readable(self.label), self._open() as file:
+            lines = RowLines(bounded_lines(file, self.label))
+            table: list[list[str]] = []
+            labels: list[str] = []
+            for row in self._rows(lines, log):
                 table.append(row)
-                labels.append(f"{self.label} line {line}")
-                if len(table) == rows:
-                    yield self._batch(names, where, table, labels)
-                    table, labels = [], []
-        if table:
-            yield self._batch(names, where, table, labels)
+                labels.append(f"{self.label} line {lines.first}")
+                if len(table) == rows or lines.chars > BATCH_CHARS:
+                    yield self._batch(names, table, labels)
+                    table, labels, lines.chars = [], [], 0
+            if table:
+                yield self._batch(names, table, labels)
 
-    @staticmethod
-    def _batch(names: Sequence[str], where: list[int], table: list[list[str]], labels: list[str]) -> RawBatch:
+    def _batch(self, names: Sequence[str], table: list[list[str]], labels: list[str]) -> RawBatch:
         columns: list[Any] = list(zip(*table, strict=True))
-        return RawBatch({name: columns[i] for name, i in zip(names, where, strict=True)}, labels)
+        return RawBatch({name: columns[self.names.index(name)] for name in names}, labels)
 
-    def _rows(self, log: RowLog) -> Iterator[tuple[int, list[str]]]:
-        """Rows of the right width with the line they begin on; after a bad row reading goes on with the next line."""
-        width, is_first = len(self.names), self._has_header
-        with self._open() as file:
-            lines = _Lines(file)
-            reader = csv.reader(lines, **self.dialect.arguments())  # type: ignore[arg-type]
-            while True:
-                try:
-                    row = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    problem = _problem(str(error))
-                else:
-                    if len(row) == width or _is_padded(row, width):
-                        problem = _broken(row) if lines.has_odd_bytes else ""
-                    elif not row:
-                        lines.next_row()
-                        continue
-                    else:
-                        problem = f"the row has {len(row)} cells, the header {width}"
-                if is_first:
-                    is_first = False
-                elif problem:
-                    log.add(
-                        problem, f"{self.label} line {lines.first}", "mend the line (a quote or a delimiter?)"
-                    )
-                    lines.retry_from_second()
-                elif len(row) > 1 or row[0].strip():
-                    yield lines.first, row[:width]
-                lines.next_row()
+    def _rows(self, lines: RowLines, log: RowLog) -> Iterator[list[str]]:
+        """Rows as wide as the header; after a bad row reading goes on with the next line."""
+        reader = csv.reader(lines, **self.dialect.arguments())  # type: ignore[arg-type]
+        is_header = self._has_header
+        while True:
+            row: list[str] = []
+            problem = ""
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                problem = _problem(str(error))
+            is_blank = not problem and not any(map(str.strip, row))
+            if is_blank or is_header:
+                is_header = is_header and is_blank
+            elif problem := problem or self._row_problem(row, lines.has_odd_bytes):
+                fix = "mend the line (a quote or a delimiter too many or too few?)"
+                log.add(problem, f"{self.label} line {lines.first}", fix)
+                lines.retry_from_second()
+            else:
+                yield row[: len(self.names)]
+            lines.next_row()
+
+    def _row_problem(self, row: list[str], has_odd_bytes: bool) -> str:
+        """Why a row cannot be used; "" where it can. Empty cells too many are forgiven: some programs write them."""
+        width = len(self.names)
+        if len(row) < width or any(row[width:]):
+            return f"the row has {len(row)} cells, the header {width}"
+        if has_odd_bytes and any(map(has_broken_bytes, row)):
+            return f"the line holds bytes that are not {self._encoding.removesuffix('-sig').upper()}"
+        return ""
 
     def fraction_read(self) -> float:
         """Share of the file's bytes that is read."""
         return self._stream.fraction_read() if self._stream else 0.0
-
-
-class _Lines:
-    """The lines of a file for `csv.reader`, remembering those of the current row so that they can be read again.
-
-    A quote that is opened and never closed swallows good rows: reading again from the second line loses one line only.
-    """
-
-    def __init__(self, file: io.TextIOWrapper) -> None:
-        self._file = file
-        self._row: list[str] = []
-        self._again: list[str] = []
-        self.first = 1
-        self.has_odd_bytes = False
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.pop() if self._again else next(self._file)
-        if not self.has_odd_bytes and not line.isascii():
-            self.has_odd_bytes = True
-        self._row.append(line)
-        return line
-
-    def next_row(self) -> None:
-        self.first += len(self._row)
-        self._row.clear()
-
-    def retry_from_second(self) -> None:
-        self._again.extend(reversed(self._row[1:]))
-        del self._row[1:]
-
-
-def _is_padded(row: list[str], width: int) -> bool:
-    """Whether a row is only too wide by empty cells, as some programs write them."""
-    return len(row) > width and not any(row[width:])
-
-
-def _broken(row: list[str]) -> str:
-    return "the line holds bytes that are not UTF-8" if any(map(has_broken_bytes, row)) else ""
 
 
 def _problem(error: str) -> str:

@@ -1,19 +1,23 @@
-"""Which readers a spec stands for, by the first bytes of a file rather than by its name."""
+"""Which reader a file needs, by its first bytes rather than by its name."""
 
-import glob
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from encoder.errors import InputError
-from indexer.sources.arrow_files import ParquetReader
+from indexer.sources.arrow_files import IPC_MARK, IpcReader, ParquetReader
 from indexer.sources.compressed import SUFFIXES, ByteStream, readable
 from indexer.sources.delimited import DelimitedReader
+from indexer.sources.dialect import detect_dialect
+from indexer.sources.encoding import detect_encoding
+from indexer.sources.folder import DocumentFile, DocumentsReader, document_kind
 from indexer.sources.json_lines import JsonReader
-from indexer.sources.memory import memory_reader
 from indexer.sources.reader import Reader
 
-TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
+_JSON = (".jsonl", ".ndjson", ".json")
+_DELIMITED = (".csv", ".tsv", ".tab", ".psv")
+TABLES = (".parquet", ".pq", ".arrow", ".feather", *_DELIMITED, *_JSON)
+_HEAD_BYTES = 65_536
+# A text file is a table when nearly all of its lines have the same number of cells.
+_TABLE_FIT = 0.95
 # First bytes of what people try and we do not read, with what to do about it.
 _FOREIGN = (
     (b"PK\x03\x04", "a zip archive or an office document", "unpack it, or save the sheet as csv"),
@@ -24,29 +28,12 @@ _FOREIGN = (
 )
 
 
-def readers_of(spec: Any) -> Iterator[Reader]:
-    """The readers for one path, glob, folder, table, or `-`.
-
-    Raises:
-        InputError: there is nothing there that can be read.
-    """
-    if not isinstance(spec, (str, Path)):
-        yield memory_reader(spec, "table")
-        return
-    path = Path(spec).expanduser()
-    if path.is_file():
-        yield file_reader(path, str(spec))
-    elif any(mark in str(spec) for mark in "*?["):
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - a pattern may be absolute
-        files = [name for name in found if name.is_file()]
-        if not files:
-            raise InputError(
-                f"no file matches {str(spec)!r}", str(spec), "check the pattern (and quote it in the shell)"
-            )
-        for name in files:
-            yield file_reader(name, str(name))
-    else:
-        raise InputError(f"there is no file {spec}", str(spec), "check the path")
+def table_suffix(path: Path) -> str:
+    """The suffix that tells the format, in small letters: of a.csv.gz it is .csv."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in SUFFIXES:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
 
 
 def file_reader(path: Path, label: str) -> Reader:
@@ -58,31 +45,40 @@ def file_reader(path: Path, label: str) -> Reader:
     with readable(label):
         stream = ByteStream(path)
         try:
-            head = stream.file.read(4096)
+            head = stream.file.read(_HEAD_BYTES)
         finally:
             stream.close()
     if not head:
         raise InputError(f"{label} is empty", f"{label} ({stream.size} bytes)", "give a file with rows")
     for mark, kind, fix in _FOREIGN:
         if head.startswith(mark):
-            raise InputError(f"{label} is {kind}", label, fix)
-    suffix = _suffix(path)
+            raise InputError(f"{label} is {kind}, which is not read", label, fix)
+    suffix = table_suffix(path)
     if head.startswith(b"PAR1") or suffix in (".parquet", ".pq"):
         return ParquetReader(path, label)
-    if suffix in (".json", ".jsonl", ".ndjson") or (
-        suffix not in (".csv", ".tsv", ".tab") and _looks_like_json(head)
-    ):
+    if head.startswith(IPC_MARK) or suffix in (".arrow", ".feather"):
+        return IpcReader(path, label)
+    return _text_reader(path, label, head, suffix)
+
+
+def _text_reader(path: Path, label: str, head: bytes, suffix: str) -> Reader:
+    if suffix in _DELIMITED:
+        return DelimitedReader(path, label)
+    if suffix in _JSON:
         return JsonReader(path, label)
+    if head.startswith(b"%PDF") or document_kind(path) not in ("txt", None):
+        return DocumentsReader([DocumentFile(path, label)], label)
+    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+        raise InputError(f"{label} is of a kind that is not read", label, "save it as csv, jsonl or parquet")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return JsonReader(path, label)
+    if document_kind(path) == "txt" and not _is_table(head):
+        return DocumentsReader([DocumentFile(path, label)], label)
     return DelimitedReader(path, label)
 
 
-def _suffix(path: Path) -> str:
-    """The suffix that tells the format: of a.csv.gz it is .csv."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    while suffixes and suffixes[-1] in SUFFIXES:
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
-
-
-def _looks_like_json(head: bytes) -> bool:
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+def _is_table(head: bytes) -> bool:
+    """Whether a text is rows of cells and not prose with commas."""
+    text = head.decode(detect_encoding(head), "replace")
+    found = detect_dialect(text, is_whole=len(head) < _HEAD_BYTES)
+    return found.width > 1 and found.fit >= _TABLE_FIT and len(text.splitlines()) > 2

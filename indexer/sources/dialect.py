@@ -2,14 +2,18 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 
 from indexer.sources.cells import CellTypes
 
 _DELIMITERS = (",", "\t", ";", "|")
+_NO_DELIMITER = "\x1f"
 _ROWS = 400
 _LONGEST_NAME = 200
+# Numbers that do serve as names: a table with a column a year.
+_YEAR = re.compile(r"(19|20)\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,27 @@ def detect_dialect(sample: str, is_whole: bool, delimiter: str | None = None) ->
         for strict in (True, False)
     ]
     several = [option for option in options if option.width > 1 and option.fit > 0.5]
+    if not several and not delimiter:
+        # One column: commas are part of the text, and no delimiter is the right one.
+        return _judge(sample, is_whole, _NO_DELIMITER, None, False)
     # The first of equals wins: comma before tab, doubled quotes before escapes, strict before lenient.
     return max(several or options[:1], key=lambda o: (round(o.fit, 2), o.width if o.fit > 0.9 else 0))
+
+
+def first_rows(sample: str, dialect: Dialect, limit: int = 50) -> list[list[str]]:
+    """The first rows that are not blank and can be parsed."""
+    rows: list[list[str]] = []
+    reader = csv.reader(io.StringIO(sample, newline=""), **dialect.arguments())  # type: ignore[arg-type]
+    while len(rows) < limit:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            continue
+        if any(map(str.strip, row)):
+            rows.append(row)
+    return rows
 
 
 def _judge(sample: str, is_whole: bool, delimiter: str, escape: str | None, strict: bool) -> Dialect:
@@ -106,6 +129,5 @@ def has_header(rows: list[list[str]]) -> bool:
         alone.add([name])
         form = below.result()[1]
         typed += form != ""
-        same += form != "" and alone.result()[1] == form
-    # A year over a column of numbers may be a name: half of the typed columns must speak against a header.
-    return not (typed and same > typed / 2 and same + head.count("") < len(head) + 1)
+        same += form != "" and alone.result()[1] == form and not _YEAR.fullmatch(name.strip())
+    return typed == 0 or same < typed

@@ -12,7 +12,8 @@ from indexer.sources.columns import looks_like_id
 from indexer.sources.compressed import ByteStream, readable
 from indexer.sources.encoding import detect_encoding, without_surrogates
 from indexer.sources.json_stream import JsonStream, has_one_object_a_line
-from indexer.sources.reader import SAMPLE_ROWS, ColumnSurvey, RawBatch, Reader, RowLog, Survey
+from indexer.sources.lines import BATCH_CHARS, bounded_lines
+from indexer.sources.reader import SAMPLE_CHARS, SAMPLE_ROWS, ColumnSurvey, RawBatch, Reader, RowLog, Survey
 from indexer.sources.source import MetadataType
 
 _SAMPLE_BYTES = 1 << 20
@@ -81,59 +82,65 @@ class JsonReader(Reader):
     def _records(self, rows: int, log: RowLog) -> Iterator[tuple[list[Record], list[str]]]:
         records: list[Record] = []
         labels: list[str] = []
+        chars = 0
         with readable(self.label):
             self._stream = ByteStream(self._path)
             try:
-                for where, record in self._lines(log) if self._has_lines else self._objects(log):
+                found = (
+                    self._lines(self._stream, log) if self._has_lines else self._objects(self._stream, log)
+                )
+                for where, record, size in found:
                     records.append(record)
                     labels.append(where)
-                    if len(records) == rows:
+                    chars += size
+                    if len(records) == rows or chars > BATCH_CHARS:
                         yield records, labels
-                        records, labels = [], []
+                        records, labels, chars = [], [], 0
             finally:
                 self._stream.close()
         if records:
             yield records, labels
 
-    def _lines(self, log: RowLog) -> Iterator[tuple[str, Record]]:
-        assert self._stream is not None  # opened by _records
-        lines: Any = self._stream.file
+    def _lines(self, stream: ByteStream, log: RowLog) -> Iterator[tuple[str, Record, int]]:
+        lines: Iterator[bytes] = bounded_lines(stream.file, self.label)
         if self._encoding != "utf-8":
-            lines = (
-                line.encode("utf-8")
-                for line in io.TextIOWrapper(self._stream.file, self._encoding, newline="\n")
-            )
+            text = io.TextIOWrapper(stream.file, self._encoding, errors="replace", newline="\n")
+            lines = (line.encode("utf-8") for line in bounded_lines(text, self.label))
         for number, line in enumerate(lines, start=1):
             where = f"{self.label} line {number}"
             try:
                 record = json.loads(line.decode("utf-8"))
             except UnicodeDecodeError as error:
                 log.add(f"byte {error.start + 1} of the line is not UTF-8", where, "save the file as UTF-8")
-                continue
             except (ValueError, RecursionError) as error:
                 if line.strip():
                     log.add(f"the line is not JSON: {error}", where, "mend the line")
-                continue
-            if not isinstance(record, dict):
-                log.add(
-                    f"the line is JSON but no object: {line[:40].decode('utf-8', 'replace').strip()}", where
-                )
-                continue
-            yield where, _clean(record) if b"\\u" in line else record
+            else:
+                if isinstance(record, dict):
+                    yield where, _clean(record) if b"\\u" in line else record, len(line)
+                else:
+                    log.add(f"the line is JSON but no object: {_start(record)}", where)
 
-    def _objects(self, log: RowLog) -> Iterator[tuple[str, Record]]:
-        assert self._stream is not None  # opened by _records
-        text = io.TextIOWrapper(self._stream.file, self._encoding, errors="surrogateescape")
-        for number, record in enumerate(JsonStream(text, self.label).items(), start=1):
+    def _objects(self, stream: ByteStream, log: RowLog) -> Iterator[tuple[str, Record, int]]:
+        text = io.TextIOWrapper(stream.file, self._encoding, errors="surrogateescape")
+        items = JsonStream(text, self.label)
+        for number, record in enumerate(items.items(), start=1):
             where = f"{self.label} row {number}"
-            if not isinstance(record, dict):
-                log.add(f"the item is no object: {json.dumps(record)[:40]}", where)
-                continue
-            yield where, _clean(record)
+            if items.is_broken:
+                log.add("the row holds bytes that are not UTF-8", where, "save the file as UTF-8")
+            elif not isinstance(record, dict):
+                log.add(f"the item is no object: {_start(record)}", where)
+            else:
+                yield where, _clean(record), items.chars
+            items.chars = 0
 
     def fraction_read(self) -> float:
         """Share of the file's bytes that is read."""
         return self._stream.fraction_read() if self._stream else 0.0
+
+
+def _start(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:40]
 
 
 def _clean(value: Any) -> Any:
@@ -167,7 +174,8 @@ class _KeySurvey:
                 type(item) is not str for value in known if type(value) is list for item in value
             )
         if len(self._values) < SAMPLE_ROWS:
-            self._values += known[: SAMPLE_ROWS - len(self._values)]
+            room = SAMPLE_ROWS - len(self._values)
+            self._values += [v[:SAMPLE_CHARS] if type(v) is str else v for v in known[:room]]
         self._n_values += len(known)
         if self._ids is not None and self._types <= {str, int}:
             self._ids.update(known)

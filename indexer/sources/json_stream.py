@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from encoder.errors import InputError
+from indexer.sources.encoding import has_broken_bytes
 
 _CHUNK = 1 << 20
+# `false`, `\u1234` and the like: a literal may be cut in two by the end of a chunk.
+_LONGEST_WORD = 16
 _DECODER = json.JSONDecoder()
 
 
@@ -41,8 +44,12 @@ class JsonStream:
     """Reads a text file as JSON items.
 
     Args:
-        file: open for text.
+        file: open for text, bytes that are no characters kept as lone surrogates.
         label: how it is called in messages.
+
+    Attributes:
+        is_broken: whether the latest item holds such bytes.
+        chars: length of the items since it was last set to 0.
     """
 
     def __init__(self, file: IO[str], label: str) -> None:
@@ -52,9 +59,13 @@ class JsonStream:
         self._at = 0
         self._ended = False
         self._n_items = 0
+        self._in_array = True
+        self._has_broken_bytes = False
+        self.is_broken = False
+        self.chars = 0
 
     def items(self) -> Iterator[Any]:
-        """The items of the array, or the objects that follow one another.
+        """The items of the array, or the objects that follow one another; `is_broken` speaks of the latest.
 
         Raises:
             InputError: the file is not JSON, ends early, or holds no array of objects.
@@ -71,8 +82,6 @@ class JsonStream:
             yield self._value()
         if mark == "" and self._in_array:
             raise self._error("the file ends in the middle of its array")
-
-    _in_array = True
 
     def _enter_array_of_object(self) -> None:
         """Move into the first array of {"data": [...]}, or stay before the first of several plain objects."""
@@ -101,9 +110,9 @@ class JsonStream:
         """Append a chunk (twice what is held, so that one long value is parsed a few times only)."""
         if self._ended:
             return False
-        self._keep_from = self._at
         chunk = self._file.read(max(_CHUNK, len(self._text)))
         self._ended = not chunk
+        self._has_broken_bytes = self._has_broken_bytes or has_broken_bytes(chunk)
         self._text += chunk
         return not self._ended
 
@@ -123,19 +132,28 @@ class JsonStream:
         self._at += 1
 
     def _value(self) -> Any:
-        if self._in_array and self._at > _CHUNK and self._n_items:
+        if self._n_items and self._at > _CHUNK:
             self._text, self._at = self._text[self._at :], 0
         while True:
             self._peek()
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-            except (ValueError, RecursionError) as error:
-                if self._more():
+            except json.JSONDecodeError as error:
+                # Only what stands at the end of what is held may be mended by reading on.
+                is_cut = (
+                    error.msg.startswith("Unterminated string")
+                    or error.pos >= len(self._text) - _LONGEST_WORD
+                )
+                if is_cut and self._more():
                     continue
-                raise self._error(str(error)) from error
+                raise self._error(error.msg) from error
+            except RecursionError as error:
+                raise self._error("it is nested too deeply") from error
             # A number at the end of what is held may go on in the next chunk.
             if end == len(self._text) and self._more():
                 continue
+            self.is_broken = self._has_broken_bytes and has_broken_bytes(self._text[self._at : end])
+            self.chars += end - self._at
             self._at = end
             return value
 

@@ -1,12 +1,43 @@
 """Tables that are already in memory, pandas or Arrow, as a Reader."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from encoder.errors import InputError
-from indexer.sources.arrow_files import TableReader, first_line
+from indexer.sources.arrow_files import ArrowReader, first_line
+from indexer.sources.encoding import without_surrogates
+from indexer.sources.lines import BATCH_CHARS
+from indexer.sources.names import distinct_names
 from indexer.sources.values import as_text
+
+
+class TableReader(ArrowReader):
+    """An Arrow table in memory."""
+
+    def __init__(self, table: pa.Table, label: str) -> None:
+        super().__init__(label)
+        self._table = table.rename_columns(distinct_names(table.schema).names)
+        self.size = table.num_rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types, names distinct."""
+        return self._table.schema
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all."""
+        return int(self._table.num_rows)
+
+    def rows_that_fit(self) -> int:
+        """How many rows may be held at once, by their mean size."""
+        return BATCH_CHARS * self._table.num_rows // max(1, self._table.nbytes)
+
+    def record_batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """The named columns, at most `rows` at a time."""
+        yield from self._table.select(list(names)).to_batches(max_chunksize=rows)
 
 
 def memory_reader(table: Any, label: str) -> TableReader:
@@ -50,7 +81,5 @@ def _to_arrow(frame: Any, label: str) -> pa.Table:
 
 
 def _safe_text(value: Any) -> str | None:
-    from indexer.sources.encoding import without_surrogates
-
     text = as_text(value)
     return None if text is None else without_surrogates(text)

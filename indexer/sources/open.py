@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from encoder.errors import InputError
-from indexer.sources.detect import readers_of
 from indexer.sources.reader import Reader
 from indexer.sources.source import OnBadRow, Source
+from indexer.sources.specs import readers_of
 from indexer.sources.table_source import TableSource
 
 
@@ -36,7 +36,7 @@ def open_sources(
     """
     if isinstance(specs, (str, Path)) or hasattr(specs, "columns"):
         specs = [specs]
-    readers: list[Reader] = [reader for spec in specs for reader in readers_of(spec)]
+    readers: list[Reader] = [reader for spec in specs for reader in readers_of(spec, is_only=len(specs) == 1)]
     if not readers:
         raise InputError("no source was named", "the arguments", "name at least one file, folder or table")
     roles = {"text": text, "title": title, "id": id}

@@ -1,7 +1,7 @@
 """Reader: one file or table as columns of raw values, the half that knows a format; documents are made elsewhere."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from encoder.errors import InputError
 from indexer.sources.source import MetadataType, OnBadRow
 
 SAMPLE_ROWS = 1000
+SAMPLE_CHARS = 2000
 _SENTENCES = 20
 
 
@@ -32,7 +33,7 @@ class ColumnSurvey:
     Attributes:
         type: None where only nulls were seen.
         form: how the cells of a text file spell that type (`cells.py`); "" where values come typed.
-        values: up to 1,000 values that are not null.
+        values: up to 1,000 values that are not null, texts cut to 2,000 characters.
         n_rows: how many rows `values` was taken from, nulls included.
         is_unique: no null and no value twice among all rows looked at; only said of columns named like an id.
     """
@@ -91,10 +92,14 @@ class Reader(ABC):
     Attributes:
         label: how it is called in messages.
         size: bytes, or rows where bytes say nothing; weighs the readers of a source against each other.
+        keeps: what must live as long as the reader, a temporary file.
+        roles: "text", "title" and "id" to column, where the format itself says so; empty where they are guessed.
     """
 
     label: str
     size: int
+    keeps: Any = None
+    roles: Mapping[str, str] = {}
 
     @abstractmethod
     def survey(self, max_bytes: int, log: RowLog) -> Survey:

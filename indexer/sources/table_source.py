@@ -7,7 +7,7 @@ from typing import Any
 from encoder.errors import InputError
 from indexer.documents import Document
 from indexer.sources.columns import choose_columns, require_column
-from indexer.sources.reader import ColumnSurvey, RawBatch, Reader, RowLog, Survey
+from indexer.sources.reader import SAMPLE_ROWS, ColumnSurvey, RawBatch, Reader, RowLog, Survey
 from indexer.sources.source import MetadataType, OnBadRow, Source
 from indexer.sources.values import Converter, as_text
 
@@ -48,25 +48,28 @@ class TableSource(Source):
         self._log = RowLog(on_bad_row)
         self.skips_bad_rows = on_bad_row == "skip"
         self.bad_rows = self._log.sentences
-        self._surveys = self._survey_all()
-        merged = merge_columns(self._surveys)
-        self.guessed = choose_columns(merged, name, **roles)
+        self._surveys: list[Survey] = []
+        merged = self._survey_all()
+        if all(reader.roles for reader in readers) and not any(roles.values()):
+            self.guessed = dict(readers[0].roles)
+        else:
+            self.guessed = choose_columns(merged, name, **roles)
         self._require_text_everywhere()
         self.columns = self._metadata_columns(merged, metadata)
         self._current = 0
-        for survey in self._surveys:  # the samples have done their work
-            for column in survey.columns.values():
-                column.values = []
 
-    def _survey_all(self) -> list[Survey]:
-        surveys, left = [], _SURVEY_BYTES
+    def _survey_all(self) -> dict[str, ColumnSurvey]:
+        """Look at each reader; their columns, merged in the order in which they first come."""
+        merged: dict[str, ColumnSurvey] = {}
+        left = _SURVEY_BYTES
         for reader in self._readers:
             survey = reader.survey(left, self._log)
             left = max(0, left - survey.bytes_read)
-            surveys.append(survey)
             self.notes += [note for note in survey.notes if note not in self.notes]
+            merge_columns(merged, survey)
+            self._surveys.append(survey)
         self._log.clear()
-        return surveys
+        return merged
 
     def _require_text_everywhere(self) -> None:
         text = self.guessed["text"]
@@ -170,24 +173,16 @@ class TableSource(Source):
         return min(1.0, (done + current.size * current.fraction_read()) / total)
 
 
-def merge_columns(surveys: Sequence[Survey]) -> dict[str, ColumnSurvey]:
-    """The columns of all readers by name, in the order in which they first come."""
-    merged: dict[str, ColumnSurvey] = {}
-    for survey in surveys:
-        for name, column in survey.columns.items():
-            if name not in merged:
-                merged[name] = ColumnSurvey(
-                    column.type, column.form, list(column.values), column.n_rows, column.is_unique
-                )
-                continue
-            known = merged[name]
-            known.type = _common_type(known.type, column.type)
-            known.values = (known.values + column.values)[:1000]
-            known.n_rows = min(1000, known.n_rows + column.n_rows)
-            known.is_unique = known.is_unique and column.is_unique
-    for column in merged.values():
-        column.n_rows = max(column.n_rows, len(column.values))
-    return merged
+def merge_columns(merged: dict[str, ColumnSurvey], survey: Survey) -> None:
+    """Add the columns of one more reader to those of all; its sample moves over."""
+    for name, column in survey.columns.items():
+        known = merged.setdefault(name, ColumnSurvey(column.type, column.form, is_unique=column.is_unique))
+        known.type = _common_type(known.type, column.type)
+        known.is_unique = known.is_unique and column.is_unique
+        if known.n_rows < SAMPLE_ROWS:
+            known.values += column.values
+            known.n_rows += column.n_rows
+        column.values = []
 
 
 def _common_type(one: MetadataType | None, other: MetadataType | None) -> MetadataType | None:
