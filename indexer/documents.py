@@ -14,6 +14,7 @@ class Document:
         text: never empty; what is searched.
         metadata: column name to value, of the types that `Source.columns` announces; None for null.
         row: where it stood in its source, for messages: "news.csv line 12".
+        origin: label of the source it first came from; "" for the source being read.
     """
 
     id: str | None
@@ -21,6 +22,7 @@ class Document:
     text: str
     metadata: dict[str, Any] = field(default_factory=dict)
     row: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

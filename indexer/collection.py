@@ -1,0 +1,247 @@
+"""A collection: a folder whose row store is the truth and whose publications say what readers see.
+
+The verbs of a collection (add, publish, delete, verify ...) live in modules of their own; the methods here are
+the one place where a program finds them.
+"""
+
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from encoder.embedder import Embedder
+from encoder.errors import CollectionError, IndexMismatchError, InputError
+from indexer import manifest
+from indexer.manifest import CollectionSettings, Publication
+from indexer.progress import Report, silent
+from indexer.store import ROWS_FOLDER, WORD_CHOICES, RowStore, row_schema
+
+if TYPE_CHECKING:
+    from indexer.ingest import AddReport
+    from indexer.sources.source import OnBadRow, Source
+    from indexer.verify import Finding
+
+DERIVED_FOLDER = "derived"
+_OVERLAP_SHARE = 8
+
+
+class Collection:
+    """An existing collection, opened for reading or writing.
+
+    Args:
+        path: its folder.
+        settings: its `collection.json`.
+    """
+
+    def __init__(self, path: Path, settings: CollectionSettings) -> None:
+        self.path = path
+        self.settings = settings
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        *,
+        encoder: Embedder,
+        columns: Mapping[str, str] | None = None,
+        window: int | None = None,
+        overlap: int | None = None,
+        words: str = "english",
+        name: str | None = None,
+    ) -> "Collection":
+        """Makes an empty collection.
+
+        Args:
+            path: a new or empty folder.
+            encoder: makes the vectors; its fingerprint is kept, other encoders are refused from then on.
+            columns: metadata column to its type.
+            window: most tokens of a passage, title included; the encoder's limit when None.
+            overlap: tokens that neighbours share at most; an eighth of the window when None.
+            words: how text is cut into words: "english", "plain" or "ngram2" (scripts without spaces).
+            name: for people; the folder's name when None.
+
+        Raises:
+            CollectionError: the folder holds something else, or cannot be written.
+            InputError: window, overlap or words is impossible.
+        """
+        path = Path(path)
+        window = encoder.max_tokens if window is None else window
+        overlap = window // _OVERLAP_SHARE if overlap is None else overlap
+        _check_cut(window, overlap, encoder, words)
+        _make_empty(path)
+        columns = dict(columns or {})
+        settings = CollectionSettings(
+            name=name or path.resolve().name,
+            uuid=uuid.uuid4().hex,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            encoder_spec=encoder.name,
+            encoder_name=encoder.name,
+            encoder_fingerprint=encoder.fingerprint,
+            dimension=encoder.dimension,
+            hybrid_weight=encoder.hybrid_weight,
+            window=window,
+            overlap=overlap,
+            words=words,
+            columns=columns,
+            column_fields=manifest.field_names(columns),
+        )
+        try:
+            schema = row_schema(settings.dimension, settings.columns, settings.column_fields)
+            RowStore.create(path / ROWS_FOLDER, schema)
+            for folder in (manifest.PUBLISH_FOLDER, DERIVED_FOLDER):
+                (path / folder).mkdir(exist_ok=True)
+            manifest.write_settings(path, settings)  # last: until it is there the folder is no collection
+        except OSError as error:
+            raise CollectionError(
+                f"the collection cannot be written: {error.strerror}",
+                str(path),
+                "check permissions and space",
+            ) from error
+        return cls(path, settings)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Collection":
+        """The collection in the folder `path`.
+
+        Raises:
+            CollectionError: the folder is missing, no collection, damaged, or of a newer format.
+        """
+        return cls(Path(path), manifest.read_settings(Path(path)))
+
+    def version(self) -> int:
+        """Number of the newest publication on disk, 0 without any; costs a directory listing."""
+        numbers = manifest.publication_numbers(self.path)
+        return numbers[-1] if numbers else 0
+
+    def publication(self) -> Publication | None:
+        """The newest publication, None when nothing was published.
+
+        Raises:
+            CollectionError: none of the publications can be read.
+        """
+        return manifest.newest_publication(self.path)
+
+    def open_rows(self, version: int | None = None) -> RowStore:
+        """The row store at `version`, or at its newest.
+
+        Raises:
+            CollectionError: it is missing or damaged.
+        """
+        return RowStore.open(self.path / ROWS_FOLDER, version)
+
+    def check_encoder(self, encoder: Embedder) -> None:
+        """Makes sure that this encoder made the collection.
+
+        Raises:
+            IndexMismatchError: it did not; vectors of two encoders cannot be compared.
+        """
+        if encoder.fingerprint == self.settings.encoder_fingerprint:
+            return
+        raise IndexMismatchError(
+            f"the collection was made with the encoder {self.settings.encoder_name} "
+            f"({self.settings.encoder_fingerprint[:8]}), this one is {encoder.name} ({encoder.fingerprint[:8]})",
+            str(self.path),
+            f"use the first, or re-embed: llm2comp rebuild {self.path} --encoder {encoder.name}",
+        )
+
+    def add(
+        self,
+        source: "Source",
+        *,
+        encoder: Embedder,
+        mirror: bool = False,
+        on_bad_row: "OnBadRow" = "stop",
+        index: str | None = None,
+        report: Report = silent,
+    ) -> "AddReport":
+        """Adds what is new in `source` and publishes it; see `indexer.ingest.add_source`."""
+        from indexer.ingest import add_source
+
+        return add_source(
+            self, source, encoder, mirror=mirror, on_bad_row=on_bad_row, index=index, report=report
+        )
+
+    def delete(self, *, where: str | None = None, ids: Sequence[str] | None = None) -> int:
+        """Deletes documents and publishes; see `indexer.deletion.delete_documents`."""
+        from indexer.deletion import delete_documents
+
+        return delete_documents(self, where=where, ids=ids)
+
+    def publish(self, *, index: str | None = None, report: Report = silent) -> Publication:
+        """Publishes rows that no publication shows yet; see `indexer.publish.publish`."""
+        from indexer.lock import writer_lock
+        from indexer.publish import publish
+
+        with writer_lock(self.path):
+            return publish(self, self.open_rows(), index=index, report=report)
+
+    def info(self) -> dict[str, Any]:
+        """What there is to know; see `indexer.info.describe`."""
+        from indexer.info import describe
+
+        return describe(self)
+
+    def rebuild(
+        self, *, encoder: Embedder | None = None, index: str | None = None, report: Report = silent
+    ) -> None:
+        """Builds the index anew, or every vector with another encoder; see `indexer.rebuild`."""
+        from indexer.rebuild import rebuild_index, reembed
+
+        if encoder is None or encoder.fingerprint == self.settings.encoder_fingerprint:
+            rebuild_index(self, index=index, report=report)
+        else:
+            reembed(self, encoder, report=report)
+            self.settings = manifest.read_settings(self.path)
+
+    def verify(self, *, quick: bool = False) -> "list[Finding]":
+        """What does not fit together; see `indexer.verify.verify`."""
+        from indexer.verify import verify
+
+        return verify(self, quick=quick)
+
+    def export(self, file: Path | str, *, vectors: bool = False, report: Report = silent) -> int:
+        """Writes one record a passage; see `indexer.export.export_passages`."""
+        from indexer.export import export_passages
+
+        return export_passages(self, Path(file), vectors=vectors, report=report)
+
+
+def _check_cut(window: int, overlap: int, encoder: Embedder, words: str) -> None:
+    if not 8 <= window <= encoder.max_tokens:
+        raise InputError(
+            f"a window of {window} tokens is impossible",
+            "--window",
+            f"choose 8 to {encoder.max_tokens}, which is all that {encoder.name} can take in",
+        )
+    if not 0 <= overlap <= window // 2:
+        raise InputError(
+            f"an overlap of {overlap} tokens is impossible with a window of {window}",
+            "--overlap",
+            f"choose 0 to {window // 2}",
+        )
+    if words not in WORD_CHOICES:
+        raise InputError(f"{words!r} is no way to cut words", "--words", f"choose {', '.join(WORD_CHOICES)}")
+
+
+def _make_empty(path: Path) -> None:
+    if path.is_file():
+        raise CollectionError(f"{path} is a file, not a folder", str(path), "name a new folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        present = sorted(entry.name for entry in path.iterdir())
+    except OSError as error:
+        raise CollectionError(
+            f"the folder cannot be made: {error.strerror}", str(path), "choose a place that can be written"
+        ) from error
+    if manifest.SETTINGS_FILE in present:
+        raise CollectionError("there is a collection already", str(path), "open it, or name another folder")
+    half_made = set(present) <= {ROWS_FOLDER, manifest.PUBLISH_FOLDER, DERIVED_FOLDER}
+    if half_made and not manifest.publication_numbers(path):
+        for name in present:  # what a kill in the middle of `create` left
+            shutil.rmtree(path / name)
+        return
+    raise CollectionError(
+        f"the folder is not empty: it holds {', '.join(present[:3])}", str(path), "name a new or empty folder"
+    )

@@ -1,0 +1,154 @@
+"""A collection as a file that other programs read: one record a passage."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from encoder.errors import InputError
+from indexer.collection import Collection
+from indexer.progress import JobProgress, Report, silent
+from indexer.search import Searcher
+from indexer.store import WORD_COLUMN
+
+FORMATS = (".parquet", ".jsonl", ".csv")
+# Spreadsheets run a cell that begins like this; the apostrophe makes it text again.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def export_passages(
+    collection: Collection, file: Path, *, vectors: bool = False, report: Report = silent
+) -> int:
+    """Writes id, document_id, title, text, start, end and the metadata of every published passage.
+
+    The file appears when it is whole. In csv a cell that a spreadsheet would run gets an apostrophe in front.
+
+    Args:
+        collection: to export.
+        file: new file, .parquet, .jsonl or .csv; an existing one is replaced.
+        vectors: add the vector as a list of numbers (.parquet and .jsonl).
+        report: called as it goes on.
+
+    Returns:
+        Passages written.
+
+    Raises:
+        InputError: the file's ending is unknown, or csv was asked to hold vectors.
+        CollectionError: nothing was published, or rows cannot be read.
+    """
+    ending = file.suffix.lower()
+    if ending not in FORMATS:
+        raise InputError(f"{file.name} has no known ending", str(file), f"end it with {', '.join(FORMATS)}")
+    if vectors and ending == ".csv":
+        raise InputError("a csv cell cannot hold a vector", str(file), "export to .parquet or .jsonl")
+    searcher = Searcher(collection)
+    temporary = file.with_name(f".{file.name}.part")
+    written = 0
+    try:
+        with ExitStack() as stack:
+            write = _WRITERS[ending](temporary, stack)
+            for table in _tables(searcher, vectors):
+                write(table)
+                written += table.num_rows
+                report(JobProgress("exporting", passages=written, fraction=written / searcher.snapshot.rows))
+        temporary.replace(file)
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be written: {error.strerror or error}", str(file), "choose another place"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return written
+
+
+def _tables(searcher: Searcher, vectors: bool) -> Iterator[pa.Table]:
+    fields = searcher.collection.settings.column_fields
+    wanted = ["id", "doc_id", "title", WORD_COLUMN, "text_at", "char_start", "char_end", *fields.values()]
+    is_empty = True
+    for batch in searcher.snapshot.store.scan([*wanted, "vec"] if vectors else wanted):
+        is_empty = False
+        yield _shown(batch, fields, vectors)
+    if is_empty:  # the columns are part of the answer
+        schema = searcher.snapshot.store.schema
+        empty = pa.RecordBatch.from_pylist([], schema=schema)
+        yield _shown(empty, fields, vectors)
+
+
+def _shown(batch: pa.RecordBatch, fields: dict[str, str], vectors: bool) -> pa.Table:
+    starts = batch["text_at"].to_pylist()
+    texts = [content[at:] for content, at in zip(batch[WORD_COLUMN].to_pylist(), starts, strict=True)]
+    columns: dict[str, Any] = {
+        "id": batch["id"],
+        "document_id": batch["doc_id"],
+        "title": batch["title"],
+        "text": pa.array(texts, pa.string()),
+        "start": batch["char_start"],
+        "end": batch["char_end"],
+    }
+    for name, stored in fields.items():
+        columns[name if name not in columns else f"metadata.{name}"] = batch[stored]
+    if vectors:
+        dimension = batch["vec"].type.list_size
+        numbers = batch["vec"].flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(numbers), dimension)
+    return pa.table(columns)
+
+
+def _parquet(file: Path, stack: ExitStack) -> Callable[[pa.Table], None]:
+    writer: list[pq.ParquetWriter] = []
+
+    def write(table: pa.Table) -> None:
+        if not writer:
+            writer.append(stack.enter_context(pq.ParquetWriter(file, table.schema)))
+        writer[0].write_table(table)
+
+    return write
+
+
+def _jsonl(file: Path, stack: ExitStack) -> Callable[[pa.Table], None]:
+    stream = stack.enter_context(file.open("w", encoding="utf-8"))
+
+    def write(table: pa.Table) -> None:
+        for row in table.to_pylist():
+            stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+
+    return write
+
+
+def _csv(file: Path, stack: ExitStack) -> Callable[[pa.Table], None]:
+    stream = stack.enter_context(file.open("w", encoding="utf-8", newline=""))
+    writer = csv.writer(stream)
+    has_header = False
+
+    def write(table: pa.Table) -> None:
+        nonlocal has_header
+        if not has_header:
+            writer.writerow([safe_cell(name) for name in table.column_names])
+            has_header = True
+        for row in table.to_pylist():
+            writer.writerow([safe_cell(value) for value in row.values()])
+
+    return write
+
+
+def safe_cell(value: Any) -> str:
+    """The value as a csv cell that no spreadsheet takes for a formula; numbers stay numbers.
+
+    Args:
+        value: any JSON-like value; lists are joined by "; ".
+    """
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return str(value)
+    text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+_WRITERS = {".parquet": _parquet, ".jsonl": _jsonl, ".csv": _csv}

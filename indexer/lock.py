@@ -1,0 +1,65 @@
+"""One writer a collection: an advisory lock that names its holder."""
+
+import fcntl
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from encoder.errors import CollectionError, LockedError
+
+LOCK_FILE = "writer.lock"
+
+
+@contextmanager
+def writer_lock(path: Path) -> Iterator[None]:
+    """Holds the right to write the collection at `path`; the kernel frees it however the process ends.
+
+    Raises:
+        LockedError: another process holds it; the message names that process.
+        CollectionError: the folder cannot be written.
+    """
+    file = path / LOCK_FILE
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CollectionError(
+            f"the collection cannot be written: {error.strerror}",
+            str(path),
+            "check the permissions of the folder, or copy it to a place that can be written",
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockedError(
+                f"the collection is being written by {_holder(file)}",
+                str(path),
+                "wait until it is done, or stop that process",
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(_self()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _self() -> dict[str, object]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv)[:200],
+    }
+
+
+def _holder(file: Path) -> str:
+    try:
+        found = json.loads(file.read_text())
+        return f"process {found['pid']} on {found['host']} since {found['since']} ({found['command']})"
+    except (OSError, ValueError, KeyError):
+        return "another process"

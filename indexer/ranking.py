@@ -1,0 +1,231 @@
+"""One query over one snapshot: candidates from both searches, fused, grouped by document, fetched."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.fusion import fuse_scores
+from indexer.hits import Hit, Mode, Provenance, SearchResult
+from indexer.keywords import KeywordQuery, parse_keywords, to_lance_query
+from indexer.manifest import CollectionSettings
+from indexer.snapshot import Allowed, Nearest, Snapshot
+from indexer.store import WORD_COLUMN
+
+_LEAST_DEPTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RowQuery:
+    """Similar to this: the passage whose stored vector is the query."""
+
+    passage_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Rows by falling score: what fusing made of both searches."""
+
+    row_ids: NDArray[np.uint64]
+    scores: NDArray[np.float32]
+    dense: NDArray[np.float32]  # NaN where not computed
+    keyword: NDArray[np.float32]  # NaN where no word occurs
+    documents: NDArray[np.uint64]
+    is_complete: bool  # a deeper search would find no further row
+    nearest: Nearest | None
+
+
+@dataclass(slots=True)
+class Search:
+    """One query over one snapshot."""
+
+    snapshot: Snapshot
+    query: str | NDArray[np.float32] | RowQuery
+    vector: NDArray[np.float32] | None
+    mode: Mode
+    k: int
+    exact: bool
+    by: str
+    clock: "Clock"
+
+    def run(self, allowed: Allowed, condition: Any, settings: CollectionSettings) -> SearchResult:
+        """Looks deeper until k hits are found or no row is left."""
+        words = self._words()
+        if self.mode == "hybrid" and words is not None and words.is_constrained:
+            allowed, condition = self._constrain(allowed, condition, words)
+        depth = min(max(_LEAST_DEPTH, 3 * self.k), max(1, allowed.count))
+        while True:
+            ranked = self._rank(depth, allowed, condition, words, settings.hybrid_weight)
+            chosen = self._best(ranked)
+            if chosen.size >= self.k or ranked.is_complete:
+                break
+            depth *= 4
+        with self.clock.step("fetch"):
+            hits = self._hits(ranked, chosen, settings)
+        return SearchResult(self._shown_query(), hits, self._provenance(ranked, allowed, settings))
+
+    def _words(self) -> KeywordQuery | None:
+        if self.mode == "semantic" or not isinstance(self.query, str):
+            return None
+        return parse_keywords(self.query)
+
+    def _constrain(self, allowed: Allowed, condition: Any, words: KeywordQuery) -> tuple[Allowed, Any]:
+        """The allowed rows that hold what the query demands and not what it excludes."""
+        with self.clock.step("keyword"):
+            rows = np.sort(self._constrained_rows(words, condition))
+        return self.snapshot.allow_rows(rows), condition
+
+    def _constrained_rows(self, words: KeywordQuery, condition: Any) -> NDArray[np.uint64]:
+        store, most = self.snapshot.store, max(1, self.snapshot.rows)
+        rows = store.matching(condition)
+        for required in words.required_queries(WORD_COLUMN):
+            rows = np.intersect1d(rows, store.keyword_scores(required, most)[0], assume_unique=True)
+        for excluded in words.excluded_queries(WORD_COLUMN):
+            rows = np.setdiff1d(rows, store.keyword_scores(excluded, most)[0], assume_unique=True)
+        return rows
+
+    def _rank(
+        self, depth: int, allowed: Allowed, condition: Any, words: KeywordQuery | None, weight: float
+    ) -> _Ranked:
+        nearest = None
+        if self.vector is not None:
+            with self.clock.step("dense"):
+                nearest = self.snapshot.nearest(self.vector, depth, allowed, exact=self.exact)
+        is_complete = depth >= allowed.count
+        if words is None:
+            assert nearest is not None  # without words there is a vector
+            return _dense_only(nearest, is_complete)
+        with self.clock.step("keyword"):
+            ids, scores = self._keyword(words, depth, condition)
+        if nearest is None:
+            _, documents = self.snapshot.score_rows(ids, np.zeros(self._dimension, np.float32))
+            nothing = np.full(ids.size, np.nan, np.float32)
+            return _Ranked(ids, scores, nothing, scores, documents, ids.size < depth, None)
+        return self._fuse(nearest, ids, scores, weight, is_complete)
+
+    @property
+    def _dimension(self) -> int:
+        return self.snapshot.collection.settings.dimension
+
+    def _keyword(
+        self, words: KeywordQuery, depth: int, condition: Any
+    ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+        query = to_lance_query(words, WORD_COLUMN)
+        if query is None:
+            return np.zeros(0, np.uint64), np.zeros(0, np.float32)
+        return self.snapshot.store.keyword_scores(query, depth, condition)
+
+    def _fuse(
+        self,
+        nearest: Nearest,
+        ids: NDArray[np.uint64],
+        scores: NDArray[np.float32],
+        weight: float,
+        is_complete: bool,
+    ) -> _Ranked:
+        assert self.vector is not None  # fusing needs both
+        only_words = ids[~np.isin(ids, nearest.row_ids)]
+        extra_dense, extra_documents = self.snapshot.score_rows(only_words, self.vector)
+        row_ids = np.concatenate([nearest.row_ids, only_words])
+        dense = np.concatenate([nearest.scores, extra_dense])
+        documents = np.concatenate([nearest.documents, extra_documents])
+        keyword = np.full(row_ids.size, np.nan, np.float32)
+        order = np.argsort(row_ids)
+        keyword[order[np.searchsorted(row_ids, ids, sorter=order)]] = scores
+        fused = fuse_scores(dense, keyword, weight)
+        best = np.lexsort((row_ids, -fused))
+        return _Ranked(
+            row_ids[best], fused[best], dense[best], keyword[best], documents[best], is_complete, nearest
+        )
+
+    def _best(self, ranked: _Ranked) -> NDArray[np.int64]:
+        """Positions of the k best hits: of each document its best passage."""
+        if self.by == "passage":
+            return np.arange(min(self.k, ranked.row_ids.size))
+        _, first = np.unique(ranked.documents, return_index=True)
+        return np.sort(first)[: self.k]
+
+    def _hits(self, ranked: _Ranked, chosen: NDArray[np.int64], settings: CollectionSettings) -> list[Hit]:
+        if not chosen.size:
+            return []
+        fields: dict[str, str] = settings.column_fields
+        wanted = ["id", "doc_id", "title", WORD_COLUMN, "text_at", "char_start", "char_end", *fields.values()]
+        rows = self.snapshot.store.take(ranked.row_ids[chosen], wanted).to_pylist()
+        return [
+            Hit(
+                rank=rank,
+                id=row["id"],
+                document_id=row["doc_id"],
+                score=float(ranked.scores[at]),
+                dense=_number(ranked.dense[at]),
+                keyword=_number(ranked.keyword[at]),
+                title=row["title"],
+                text=row[WORD_COLUMN][row["text_at"] :],
+                span=(row["char_start"], row["char_end"]),
+                metadata={name: row[stored] for name, stored in fields.items()},
+            )
+            for rank, (at, row) in enumerate(zip(chosen, rows, strict=True), 1)
+        ]
+
+    def _provenance(self, ranked: _Ranked, allowed: Allowed, settings: CollectionSettings) -> Provenance:
+        nearest = ranked.nearest
+        is_exact = nearest is None or nearest.is_exact
+        return Provenance(
+            version=self.snapshot.publication.number,
+            rows=self.snapshot.rows,
+            matching=allowed.count,
+            index="+".join(self.snapshot.kinds),
+            encoder=settings.encoder_name,
+            mode="exact" if is_exact else "approximate",
+            recall=1.0 if is_exact else self.snapshot.recall,
+            nprobe=None if nearest is None else nearest.nprobe,
+            rows_scanned=0 if nearest is None else nearest.scanned,
+            milliseconds=self.clock.milliseconds(),
+            notes=tuple(self.snapshot.notes),
+        )
+
+    def _shown_query(self) -> str:
+        if isinstance(self.query, str):
+            return self.query
+        return f"similar to {self.query.passage_id}" if isinstance(self.query, RowQuery) else "a vector"
+
+
+class Clock:
+    """Milliseconds per step of one search."""
+
+    def __init__(self, spent: dict[str, float] | None = None) -> None:
+        self._began = time.perf_counter()
+        self._spent = dict(spent or {})
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Adds the time inside to `name`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent[name] = self._spent.get(name, 0.0) + 1000 * (time.perf_counter() - began)
+
+    def share(self, parts: int) -> "Clock":
+        """A clock for one of `parts` queries that shared the time so far."""
+        return Clock({name: spent / parts for name, spent in self._spent.items()})
+
+    def milliseconds(self) -> dict[str, float]:
+        """Step to milliseconds, and their "total"."""
+        shown = {name: round(spent, 2) for name, spent in self._spent.items()}
+        return {**shown, "total": round(sum(self._spent.values()), 2)}
+
+
+def _dense_only(nearest: Nearest, is_complete: bool) -> _Ranked:
+    nothing = np.full(nearest.row_ids.size, np.nan, np.float32)
+    return _Ranked(
+        nearest.row_ids, nearest.scores, nearest.scores, nothing, nearest.documents, is_complete, nearest
+    )
+
+
+def _number(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)

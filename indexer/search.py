@@ -1,0 +1,249 @@
+"""Searcher: the one way to search a collection, for the command, the pages and the tests."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from encoder.embedder import Embedder
+from encoder.errors import CollectionError, InputError
+from indexer.collection import Collection
+from indexer.documents import Document
+from indexer.facets import column_range, column_values
+from indexer.filters import parse_filter, print_filter, to_lance
+from indexer.hits import MODES, Mode, SearchResult
+from indexer.ranking import Clock, RowQuery, Search
+from indexer.rows import rebuild_text
+from indexer.snapshot import Allowed, Snapshot
+from indexer.store import WORD_COLUMN
+
+__all__ = ["MOST_HITS", "RowQuery", "Searcher"]
+
+MOST_HITS = 10_000
+MOST_QUERY_CHARACTERS = 100_000
+_POLL_S = 1.0
+
+
+class Searcher:
+    """Searches the newest publication of a collection; safe to use from many threads.
+
+    Args:
+        collection: to search.
+        embedder: for queries; None loads the encoder that the collection names, at the first query that needs it.
+
+    Raises:
+        CollectionError: nothing was published yet, or the rows cannot be read.
+        IndexMismatchError: `embedder` did not make the collection.
+    """
+
+    def __init__(self, collection: Collection, embedder: Embedder | None = None) -> None:
+        if embedder is not None:
+            collection.check_encoder(embedder)
+        self.collection = collection
+        self._embedder = embedder
+        self._lock = threading.Lock()
+        self._checked_at = time.monotonic()
+        self._snapshot = self._open_newest()
+
+    def _open_newest(self) -> Snapshot:
+        publication = self.collection.publication()
+        if publication is None:
+            raise CollectionError(
+                "nothing was published yet in this collection",
+                str(self.collection.path),
+                f"finish the job: llm2comp index SOURCE --into {self.collection.path}",
+            )
+        return Snapshot(self.collection, publication)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest published version, looked for at most once a second."""
+        with self._lock:
+            if time.monotonic() - self._checked_at >= _POLL_S:
+                self._checked_at = time.monotonic()
+                if self.collection.version() != self._snapshot.publication.number:
+                    self._snapshot = self._open_newest()
+            return self._snapshot
+
+    @property
+    def embedder(self) -> Embedder:
+        """The encoder of the collection, loaded when first asked for.
+
+        Raises:
+            CheckpointError: it is gone or damaged.
+            IndexMismatchError: what the collection names is another encoder by now.
+        """
+        with self._lock:
+            if self._embedder is None:
+                from encoder.checkpoint import load_encoder
+
+                loaded = load_encoder(self.collection.settings.encoder_spec)
+                self.collection.check_encoder(loaded)
+                self._embedder = loaded
+            return self._embedder
+
+    def search(
+        self,
+        query: str | NDArray[np.float32] | RowQuery,
+        k: int = 10,
+        *,
+        where: str | None = None,
+        mode: Mode = "hybrid",
+        exact: bool = False,
+        by: str = "document",
+    ) -> SearchResult:
+        """Hits by falling score, at most k, ties by row id; empty when nothing passes the filter.
+
+        As many hits as there are matching documents (or passages), up to k. In keyword mode a match must hold a
+        word of the query; in hybrid mode "phrases", +words and -words of the query are conditions as well.
+
+        Args:
+            query: text; or a unit vector float32 [D]; or a passage ("similar to this"). The last two are always
+                answered by vector alone.
+            k: most hits, 1 to 10,000.
+            where: filter, see `docs/reference/filters.md`; None for all rows.
+            mode: "hybrid", "semantic" or "keyword".
+            exact: compare every matching row, whatever the index.
+            by: "document" (each by its best passage) or "passage".
+
+        Raises:
+            InputError: k, mode, query or filter is impossible.
+            CollectionError: the collection is damaged.
+        """
+        return self.search_batch([query], k, where=where, mode=mode, exact=exact, by=by)[0]
+
+    def search_batch(
+        self,
+        queries: Sequence[str | NDArray[np.float32] | RowQuery],
+        k: int = 10,
+        *,
+        where: str | None = None,
+        mode: Mode = "hybrid",
+        exact: bool = False,
+        by: str = "document",
+    ) -> list[SearchResult]:
+        """One result a query, all over the same version; the queries are encoded together.
+
+        Arguments and errors are those of `search`.
+        """
+        _check(k, mode, by)
+        snapshot = self.snapshot
+        clock = Clock()
+        with clock.step("encode"):
+            vectors = self._vectors(snapshot, queries, mode)
+        with clock.step("filter"):
+            allowed, condition = self._allowed(snapshot, where)
+        results = []
+        for query, vector in zip(queries, vectors, strict=True):
+            timed = clock.share(len(queries))
+            one = Search(snapshot, query, vector, mode, k, exact, by, timed)
+            results.append(one.run(allowed, condition, self.collection.settings))
+        return results
+
+    def _vectors(
+        self, snapshot: Snapshot, queries: Sequence[str | NDArray[np.float32] | RowQuery], mode: Mode
+    ) -> list[NDArray[np.float32] | None]:
+        vectors: list[NDArray[np.float32] | None] = []
+        texts: list[str] = []
+        for query in queries:
+            if isinstance(query, str):
+                _check_text(query)
+                if mode != "keyword":
+                    texts.append(query)
+                vectors.append(None)
+            elif isinstance(query, RowQuery):
+                vectors.append(snapshot.vector(self._row_id(snapshot, query.passage_id)))
+            else:
+                vectors.append(_unit(query, self.collection.settings.dimension))
+        if not texts:
+            return vectors
+        encoded = iter(self.embedder.encode_query(texts))
+        return [next(encoded) if isinstance(q, str) else v for q, v in zip(queries, vectors, strict=True)]
+
+    def _row_id(self, snapshot: Snapshot, passage_id: str) -> int:
+        found = snapshot.store.matching(pc.field("id") == passage_id)
+        if not found.size:
+            raise InputError(
+                f"there is no passage {passage_id!r} in version {snapshot.publication.number}",
+                str(self.collection.path),
+                "it was changed or deleted; search for its text instead",
+            )
+        return int(found[0])
+
+    def _allowed(self, snapshot: Snapshot, where: str | None) -> tuple[Allowed, Any]:
+        if where is None or not where.strip():
+            return snapshot.everything(), None
+        settings = self.collection.settings
+        tree = parse_filter(where, settings.columns)
+        condition = to_lance(tree, lambda name: settings.column_fields[name])
+        return snapshot.allow(print_filter(tree), condition), condition
+
+    def document(self, document_id: str) -> Document:
+        """The whole document, put together from its passages; white space between passages may differ.
+
+        Raises:
+            InputError: there is no such document in the version searched.
+        """
+        snapshot = self.snapshot
+        fields = self.collection.settings.column_fields
+        wanted = ["title", WORD_COLUMN, "text_at", "char_start", "char_end", *fields.values()]
+        batches = list(snapshot.store.scan(wanted, condition=pc.field("doc_id") == document_id))
+        rows = pa.Table.from_batches(batches) if batches else None
+        if rows is None or not rows.num_rows:
+            raise InputError(
+                f"there is no document {document_id!r} in version {snapshot.publication.number}",
+                str(self.collection.path),
+                "it was deleted; search again",
+            )
+        first = rows.slice(0, 1).to_pylist()[0]
+        metadata = {name: first[stored] for name, stored in fields.items()}
+        return Document(document_id, first["title"], rebuild_text(rows), metadata)
+
+    def column_values(self, name: str, limit: int = 50) -> list[tuple[Any, int]]:
+        """The most frequent values of a column with their passages, see `indexer.facets.column_values`."""
+        return column_values(self.snapshot, name, limit)
+
+    def column_range(self, name: str) -> tuple[Any, Any]:
+        """Least and greatest value of a column, see `indexer.facets.column_range`."""
+        return column_range(self.snapshot, name)
+
+
+def _check(k: int, mode: str, by: str) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
+        raise InputError(
+            f"k = {k} is impossible",
+            "the number of hits",
+            f"choose 1 to {MOST_HITS:,}; for all rows use export",
+        )
+    if mode not in MODES:
+        raise InputError(f"there is no mode {mode!r}", "the search mode", f"choose {', '.join(MODES)}")
+    if by not in ("document", "passage"):
+        raise InputError(f"hits cannot be shown by {by!r}", "by", "choose document or passage")
+
+
+def _check_text(query: str) -> None:
+    if len(query) > MOST_QUERY_CHARACTERS:
+        raise InputError(
+            f"the query has {len(query):,} characters",
+            "the query",
+            f"use at most {MOST_QUERY_CHARACTERS:,}; to find documents like a long one, search for a part of it",
+        )
+
+
+def _unit(vector: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
+    vector = np.asarray(vector, np.float32)
+    if vector.shape != (dimension,) or not np.isfinite(vector).all():
+        raise InputError(
+            f"the query vector has shape {vector.shape} or is not finite",
+            "the query",
+            f"give {dimension} finite numbers",
+        )
+    length = float(np.linalg.norm(vector))
+    if length == 0:
+        raise InputError("the query vector has length 0", "the query", "give a vector with a direction")
+    return vector / np.float32(length)

@@ -1,0 +1,235 @@
+"""One published version, opened: row store, segments, and the rows that lie outside of them.
+
+Immutable once made, so that any number of threads may search it; a newer publication is a new snapshot.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.errors import CollectionError
+from indexer.collection import Collection
+from indexer.manifest import Publication
+from indexer.segments import Segment, document_key
+from indexer.store import RowStore
+from indexer.vector_file import exact_scores
+
+_KEPT_MASKS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Which rows a search may return.
+
+    Attributes:
+        parts: one mask a part (each segment, then the loose rows), bool [rows of the part]; None for all of them.
+        count: allowed live rows.
+    """
+
+    parts: tuple[NDArray[np.bool_] | None, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The best rows by vector, best first, ties by row id.
+
+    Attributes:
+        row_ids: uint64 [N].
+        scores: float32 [N], exact inner products of the stored fp16 vectors.
+        documents: uint64 [N], hash of each row's document id.
+        scanned: rows compared.
+        is_exact: no row outside can be better.
+        nprobe: cells visited; None where there are none.
+    """
+
+    row_ids: NDArray[np.uint64]
+    scores: NDArray[np.float32]
+    documents: NDArray[np.uint64]
+    scanned: int
+    is_exact: bool
+    nprobe: int | None
+
+
+class Snapshot:
+    """An opened publication.
+
+    Args:
+        collection: it belongs to.
+        publication: to open.
+
+    Raises:
+        CollectionError: the rows of this publication cannot be read.
+    """
+
+    def __init__(self, collection: Collection, publication: Publication) -> None:
+        self.collection = collection
+        self.publication = publication
+        self.store: RowStore = collection.open_rows(publication.rows_version)
+        self.notes: list[str] = list(publication.notes)
+        self.segments = self._open_segments()
+        live = self.store.live_row_ids()
+        self._live = tuple(_mask_of(segment.row_ids, live) for segment in self.segments)
+        self._load_loose(live)
+        self.rows = int(live.size)
+        self._masks: OrderedDict[str, Allowed] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _open_segments(self) -> list[Segment]:
+        opened = []
+        for entry in self.publication.segments:
+            try:
+                folder = self.collection.path / entry.path
+                opened.append(Segment(folder, entry, self.collection.settings.dimension))
+            except CollectionError as error:  # its rows are then read from the row store, below
+                self.notes.append(f"{error.what}; the rows themselves were searched. {error.fix}")
+        return opened
+
+    def _load_loose(self, live: NDArray[np.uint64]) -> None:
+        covered = [
+            segment.row_ids if mask is None else segment.row_ids[mask]
+            for segment, mask in zip(self.segments, self._live, strict=True)
+        ]
+        self._loose_ids = np.setdiff1d(live, np.concatenate([np.zeros(0, np.uint64), *covered]))
+        dimension = self.collection.settings.dimension
+        self._loose_vectors = np.zeros((self._loose_ids.size, dimension), np.float32)
+        self._loose_documents = np.zeros(self._loose_ids.size, np.uint64)
+        if not self._loose_ids.size:
+            return
+        for batch in self.store.scan(["doc_id", "vec"], condition=f"_rowid >= {int(self._loose_ids[0])}"):
+            at = np.searchsorted(self._loose_ids, batch["_rowid"].to_numpy())
+            at[at == self._loose_ids.size] = 0
+            mine = np.flatnonzero(self._loose_ids[at] == batch["_rowid"].to_numpy())
+            vectors = batch["vec"].values.to_numpy().reshape(-1, dimension)
+            self._loose_vectors[at[mine]] = vectors[mine]
+            names = batch["doc_id"].to_pylist()
+            self._loose_documents[at[mine]] = [document_key(names[row]) for row in mine]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Index kinds of the segments, without repeats; "flat" when there is no segment."""
+        return list(dict.fromkeys(segment.entry.kind for segment in self.segments)) or ["flat"]
+
+    @property
+    def recall(self) -> float:
+        """Least ann recall@10 measured in any segment, 1.0 when all are exact."""
+        return min((segment.effort.recall for segment in self.segments), default=1.0)
+
+    def everything(self) -> Allowed:
+        """All live rows."""
+        loose = None if self._loose_ids.size else np.zeros(0, np.bool_)
+        return Allowed((*self._live, loose), self.rows)
+
+    def allow(self, name: str, condition: Any) -> Allowed:
+        """The live rows that satisfy a filter.
+
+        Args:
+            name: canonical text of the filter, under which the answer is kept.
+            condition: the compiled filter.
+        """
+        with self._lock:
+            if name in self._masks:
+                self._masks.move_to_end(name)
+                return self._masks[name]
+        allowed = self.allow_rows(self.store.matching(condition))
+        with self._lock:
+            self._masks[name] = allowed
+            while len(self._masks) > _KEPT_MASKS:
+                self._masks.popitem(last=False)
+        return allowed
+
+    def allow_rows(self, row_ids: NDArray[np.uint64]) -> Allowed:
+        """Exactly these live rows, uint64 [N], ascending."""
+        parts = [np.isin(segment.row_ids, row_ids, assume_unique=True) for segment in self.segments]
+        parts.append(np.isin(self._loose_ids, row_ids, assume_unique=True))
+        return Allowed(tuple(parts), int(row_ids.size))
+
+    def nearest(
+        self, query: NDArray[np.float32], depth: int, allowed: Allowed, *, exact: bool = False
+    ) -> Nearest:
+        """The best `depth` allowed rows.
+
+        Args:
+            query: float32 [D], unit length.
+            depth: most rows.
+            allowed: rows to choose from.
+            exact: compare every allowed row, whatever the index.
+        """
+        ids, scores, documents = [], [], []
+        scanned, is_exact, nprobe = 0, True, 0
+        for segment, mask in zip(self.segments, allowed.parts, strict=False):
+            found = segment.candidates(query, depth, mask, exact=exact)
+            ids.append(np.asarray(segment.row_ids[found.positions]))
+            documents.append(np.asarray(segment.documents[found.positions]))
+            scores.append(exact_scores(segment.vectors.take(found.positions), query))
+            scanned += found.scanned
+            is_exact &= found.is_exact
+            nprobe = max(nprobe, found.nprobe)
+        loose = allowed.parts[-1]
+        chosen = slice(None) if loose is None else np.flatnonzero(loose)
+        ids.append(self._loose_ids[chosen])
+        documents.append(self._loose_documents[chosen])
+        scores.append(exact_scores(self._loose_vectors[chosen], query))
+        scanned += ids[-1].size
+        all_ids, all_scores = np.concatenate(ids), np.concatenate(scores)
+        best = np.lexsort((all_ids, -all_scores))[:depth]
+        return Nearest(
+            all_ids[best],
+            all_scores[best],
+            np.concatenate(documents)[best],
+            scanned,
+            is_exact,
+            nprobe or None,
+        )
+
+    def score_rows(
+        self, row_ids: NDArray[np.uint64], query: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
+        """Exact scores and document hashes of live rows.
+
+        Args:
+            row_ids: uint64 [N], of live rows.
+            query: float32 [D].
+
+        Returns:
+            float32 [N] and uint64 [N].
+        """
+        scores = np.full(row_ids.size, np.nan, np.float32)
+        documents = np.zeros(row_ids.size, np.uint64)
+        for segment in self.segments:
+            here, at = _find(np.asarray(segment.row_ids), row_ids)
+            scores[here] = exact_scores(segment.vectors.take(at), query)
+            documents[here] = segment.documents[at]
+        here, at = _find(self._loose_ids, row_ids)
+        scores[here] = exact_scores(self._loose_vectors[at], query)
+        documents[here] = self._loose_documents[at]
+        return scores, documents
+
+    def vector(self, row_id: int) -> NDArray[np.float32]:
+        """The stored vector of one live row, float32 [D]."""
+        wanted = np.array([row_id], np.uint64)
+        for segment in self.segments:
+            here, at = _find(np.asarray(segment.row_ids), wanted)
+            if here.size:
+                return segment.vectors.take(at)[0]
+        return self._loose_vectors[np.searchsorted(self._loose_ids, wanted[0])]
+
+
+def _mask_of(row_ids: NDArray[np.uint64], live: NDArray[np.uint64]) -> NDArray[np.bool_] | None:
+    alive = np.isin(row_ids, live, assume_unique=True)
+    return None if alive.all() else alive
+
+
+def _find(
+    sorted_ids: NDArray[np.uint64], wanted: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of `wanted` are in `sorted_ids`, and where there."""
+    if not sorted_ids.size or not wanted.size:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    at = np.minimum(np.searchsorted(sorted_ids, wanted), sorted_ids.size - 1)
+    here = np.flatnonzero(sorted_ids[at] == wanted)
+    return here, at[here]

@@ -1,0 +1,196 @@
+"""Does what a collection says of itself hold? Every file, row and vector is compared with its description."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from encoder import atomic
+from encoder.errors import CollectionError
+from indexer import manifest
+from indexer.collection import Collection
+from indexer.known import document_hash
+from indexer.manifest import Publication
+from indexer.recall import SAMPLE_QUERIES, ann_recall_at_k, exact_top
+from indexer.rows import passage_id_of
+from indexer.segments import Segment, check_files
+from indexer.store import ROWS_FOLDER, WORD_COLUMN, RowStore
+from indexer.vector_file import VECTOR_FILE, exact_scores
+
+_UNIT_TOLERANCE = 2e-3
+_RECALL_TOLERANCE = 0.02
+_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that does not hold.
+
+    Attributes:
+        what: a sentence.
+        where: the file or row.
+        fix: what to do.
+    """
+
+    what: str
+    where: str
+    fix: str
+
+
+def verify(collection: Collection, *, quick: bool = False) -> list[Finding]:
+    """What does not fit together; empty when all is well.
+
+    Args:
+        collection: to check.
+        quick: only what can be seen without reading all data: manifests, sizes, counts.
+    """
+    findings: list[Finding] = []
+    try:
+        publication = collection.publication()
+        if publication is None:
+            return [_nothing_published(collection)]
+        findings += _check_chain(collection)
+        findings += _check_row_files(collection, publication, quick)
+        store = collection.open_rows(publication.rows_version)
+        findings += _check_counts(collection, publication, store)
+        for entry in publication.segments:
+            try:
+                check_files(collection.path / entry.path, entry, skip={VECTOR_FILE} if quick else None)
+                segment = Segment(collection.path / entry.path, entry, collection.settings.dimension)
+            except CollectionError as error:
+                findings.append(Finding(error.what, error.where, error.fix))
+                continue
+            if not quick:
+                findings += _check_recall(segment)
+                findings += _check_vectors(segment, store)
+        if not quick:
+            findings += _check_rows(collection, store)
+    except CollectionError as error:
+        findings.append(Finding(error.what, error.where, error.fix))
+    return findings
+
+
+def _nothing_published(collection: Collection) -> Finding:
+    return Finding(
+        "nothing was published",
+        str(collection.path),
+        f"finish the job: llm2comp index SOURCE --into {collection.path}",
+    )
+
+
+def _check_chain(collection: Collection) -> Iterator[Finding]:
+    numbers = manifest.publication_numbers(collection.path)
+    for before, number in zip([0, *numbers], numbers, strict=False):
+        file = manifest.publication_file(collection.path, number)
+        try:
+            publication = manifest.read_publication(collection.path, number)
+        except CollectionError as error:
+            yield Finding(error.what, error.where, error.fix)
+            continue
+        if before and number == before + 1:
+            expected = manifest.file_sha256(collection.path, before)
+            if publication.parent != expected:
+                yield Finding(
+                    f"{file.name} does not follow from the publication before it",
+                    str(file),
+                    "one of the two was edited; restore it from a copy",
+                )
+
+
+def _check_row_files(collection: Collection, publication: Publication, quick: bool) -> Iterator[Finding]:
+    folder = collection.path / ROWS_FOLDER
+    fix = "the row store is the only truth: restore this file from a copy, or index the sources again"
+    for name, expected in publication.row_files.items():
+        file = folder / name
+        if not file.is_file():
+            yield Finding(f"{name} is missing from the row store", str(file), fix)
+        elif file.stat().st_size != expected["size"] or (
+            not quick and atomic.sha256_file(file) != expected["sha256"]
+        ):
+            yield Finding(f"{name} of the row store is damaged", str(file), fix)
+
+
+def _check_counts(collection: Collection, publication: Publication, store: RowStore) -> Iterator[Finding]:
+    live = store.live_row_ids()
+    fix = f"llm2comp rebuild {collection.path}"
+    if live.size != publication.passages:
+        yield Finding(
+            f"the publication names {publication.passages} passages, the row store has {live.size}",
+            str(store.path),
+            fix,
+        )
+    elif hashlib.sha256(live.astype("<u8").tobytes()).hexdigest() != publication.row_ids_sha256:
+        yield Finding("the row store holds other rows than were published", str(store.path), fix)
+    if missing := store.rows_without_words():
+        yield Finding(f"{missing} passages are not in the word index", str(store.path), fix)
+
+
+def _check_recall(segment: Segment) -> Iterator[Finding]:
+    row_ids = np.asarray(segment.row_ids)
+    if (row_ids[1:] <= row_ids[:-1]).any():
+        yield Finding("the row ids do not rise", str(segment.folder), "llm2comp rebuild")
+    if segment.ann is None:
+        return
+    chosen = np.random.default_rng(0).choice(segment.rows, min(SAMPLE_QUERIES, segment.rows), replace=False)
+    found, truth = [], []
+    for own, query in zip(chosen, segment.vectors.take(chosen), strict=True):
+        near = segment.ann.candidates(query, segment.effort.rerank, segment.effort.nprobe, None)
+        scores = exact_scores(segment.vectors.take(near[near != own]), query)
+        found.append(-np.sort(-scores)[:10])
+        truth.append(exact_top(segment.vectors, query, int(own)))
+    recall = ann_recall_at_k(found, truth)
+    if recall < segment.effort.recall - _RECALL_TOLERANCE:
+        yield Finding(
+            f"the index finds {recall:.3f} of the true neighbours, {segment.effort.recall:.3f} when it was built",
+            str(segment.folder),
+            "llm2comp rebuild",
+        )
+
+
+def _check_vectors(segment: Segment, store: RowStore) -> Iterator[Finding]:
+    """Vectors of the segment against those of the row store, bit for bit."""
+    different = 0
+    dimension = segment.vectors.dimension
+    row_ids = np.asarray(segment.row_ids)
+    for batch in store.scan(["vec"], rows=_BATCH):
+        ids = batch["_rowid"].to_numpy()
+        at = np.minimum(np.searchsorted(row_ids, ids), row_ids.size - 1)
+        here = np.flatnonzero(row_ids[at] == ids)
+        stored = batch["vec"].values.to_numpy().reshape(-1, dimension)[here]
+        mine = segment.vectors.take(at[here]).astype(np.float16)
+        different += int((stored.view(np.uint16) != mine.view(np.uint16)).any(axis=1).sum())
+    if different:
+        yield Finding(
+            f"{different} vectors of the index differ from the row store",
+            str(segment.folder),
+            "llm2comp rebuild",
+        )
+
+
+def _check_rows(collection: Collection, store: RowStore) -> Iterator[Finding]:
+    wanted = ["id", "doc_id", "chunk_no", "doc_hash", "meta_hash", "content_hash", WORD_COLUMN, "vec"]
+    dimension = collection.settings.dimension
+    wrong: dict[str, list[str]] = {}
+    for batch in store.scan(wanted, rows=_BATCH):
+        vectors = batch["vec"].values.to_numpy().reshape(-1, dimension).astype(np.float32)
+        off = ~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT_TOLERANCE)
+        for row, is_off in zip(_rows(batch), off, strict=True):
+            if document_hash(row[WORD_COLUMN]) != row["content_hash"]:
+                wrong.setdefault("the text differs from its hash", []).append(row["id"])
+            if row["id"] != passage_id_of(row["doc_id"], row["chunk_no"], row["doc_hash"], row["meta_hash"]):
+                wrong.setdefault("the id does not follow from the document", []).append(row["id"])
+            if is_off:
+                wrong.setdefault("the vector is not of unit length", []).append(row["id"])
+    for what, ids in wrong.items():
+        yield Finding(
+            f"{what}: {len(ids)} passages, first {ids[0]!r}",
+            str(store.path),
+            "delete these documents and index their source again",
+        )
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    return batch.drop_columns(["vec"]).to_pylist()
