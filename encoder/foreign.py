@@ -4,6 +4,7 @@ Shapes: N texts, D embedding dimension.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoder.batching import cut_batches
+from encoder.config import FILE_NAME
 from encoder.device import Placement
 from encoder.embedder import Progress
 from encoder.errors import CheckpointError
@@ -38,6 +40,10 @@ def load_foreign(place: str, *, name: str, placement: Placement) -> "ForeignEnco
     """
     from sentence_transformers import SentenceTransformer
 
+    if (Path(place) / FILE_NAME).exists():
+        raise CheckpointError(
+            f"{place} is an encoder directory of llm2comp", name, f"write {place} without st:"
+        )
     try:
         model = SentenceTransformer(
             place,

@@ -27,7 +27,6 @@ from encoder.prompt import TextTokenizer, check_texts, fill_batch
 from encoder.stats import EncodingStats
 
 _WINDOW_TEXTS = 16384
-_SMALLEST_BATCH_TOKENS = 64
 
 _Rows = list[NDArray[np.int64]]
 
@@ -253,7 +252,7 @@ class Encoder:
             try:
                 states = self._run(forward, [ids[row] for row in rows], framing)
             except torch.OutOfMemoryError:
-                if len(rows) == 1 or budget <= _SMALLEST_BATCH_TOKENS:
+                if len(rows) == 1:
                     raise
                 budget = min(budget, longest * len(rows)) // 2
                 self._batch_tokens = min(self._batch_tokens, budget)  # later calls start at what worked
