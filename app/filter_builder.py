@@ -35,9 +35,11 @@ def quote_text(value: str) -> str:
 def values_clause(column: str, kind: str, values: Sequence[str]) -> str:
     """Any of the values: equal for a text column, held for a list column; empty for none."""
     name = quote_name(column)
-    word = "contains" if kind == "list<string>" else "="
-    parts = [f"{name} {word} {quote_text(value)}" for value in values]
-    return f"({' or '.join(parts)})" if len(parts) > 1 else "".join(parts)
+    quoted = [quote_text(value) for value in values]
+    if kind == "list<string>":
+        clause = " or ".join(f"{name} contains {value}" for value in quoted)
+        return f"({clause})" if len(quoted) > 1 else clause
+    return f"{name} in ({', '.join(quoted)})" if len(quoted) > 1 else "".join(f"{name} = {v}" for v in quoted)
 
 
 def bool_clause(column: str, *, value: bool) -> str:

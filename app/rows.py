@@ -87,7 +87,7 @@ def shorten(line: str, width: int) -> str:
     if len(line) <= width:
         return line
     cut = line[:width]
-    return f"{cut[: cut.rfind(' ')] if ' ' in cut[width // 2 :] else cut} …"
+    return f"{cut[: cut.rfind(' ')] if ' ' in cut[width // 2 :] else cut}…"
 
 
 def table_row(hit: Hit, words: frozenset[str]) -> dict[str, Any]:

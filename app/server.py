@@ -14,16 +14,23 @@ from app.security import GuardMiddleware, content_policy, is_loopback
 from app.theme import STREAMLIT_THEME
 from encoder.errors import CollectionError, UsageError
 
+_FIRST_PORT, _LAST_PORT = 8501, 8550
 _UPLOAD_LIMIT_MB = 2_000
 
 
-def serve(collections: list[Path], *, host: str, port: int, open_browser: bool) -> int:
+def serve(
+    collections: list[Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = True,
+) -> int:
     """Serves the front end until interrupted; returns the exit code.
 
     Args:
         collections: remembered and offered first.
         host: a loopback name or address.
-        port: 0 takes any free one.
+        port: None takes the first free one from 8501 on, 0 any free one.
         open_browser: whether to show the page in the user's browser.
 
     Raises:
@@ -71,8 +78,22 @@ def streamlit_options() -> dict[str, Any]:
     }
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int | None) -> socket.socket:
     """A bound socket, so that the address is known before anything heavy is loaded.
+
+    Raises:
+        UsageError: the port is taken or not ours to take.
+    """
+    if port is not None:
+        return _bind(host, port)
+    for candidate in range(_FIRST_PORT, _LAST_PORT):
+        with contextlib.suppress(UsageError):
+            return _bind(host, candidate)
+    return _bind(host, _LAST_PORT)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening socket.
 
     Raises:
         UsageError: the port is taken or not ours to take.

@@ -115,6 +115,17 @@ def describe(path: Path) -> dict[str, Any]:
     return Collection.open(path).info()
 
 
+def findings(path: Path) -> list[Any]:
+    """What a quick check of the collection's newest version finds wrong; looked at once a version.
+
+    Raises:
+        Llm2CompError: it cannot be opened; the sentence says why.
+    """
+    from indexer.collection import Collection
+
+    return _quick_check(str(path), Collection.open(path).version())
+
+
 def search(opened: Opened, state: ViewState) -> SearchResult:
     """The answer to the view's question; kept, so that picking a hit does not search again.
 
@@ -140,6 +151,13 @@ def ask(opened: Opened, state: ViewState, *, exact: bool = False) -> SearchResul
     mode = "semantic" if state.like else state.mode
     with _encoding:
         return opened.searcher.search(query, state.k, where=state.filter or None, mode=mode, exact=exact)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _quick_check(path: str, version: int) -> list[Any]:
+    from indexer.collection import Collection
+
+    return Collection.open(Path(path)).verify(quick=True) if version else []
 
 
 def _is_current(opened: Opened) -> bool:

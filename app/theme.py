@@ -39,4 +39,5 @@ DENSE_HELP = "Closeness in meaning: the inner product of the query's and the pas
 KEYWORD_HELP = "BM25 score of the query's words in title and passage; a dash where none occurs."
 SYNTAX_HELP = 'Words, or: "an exact phrase", -without this, this OR that.'
 
+DEMO_TEXT = "The documentation of the Python packages on this machine, ready to search in a few minutes."
 FIRST_COMMAND = "llm2comp index FILE --into DIR"

@@ -1,5 +1,6 @@
 """The corpora page: what there is, how it gets in, and the jobs that work on it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,10 +16,11 @@ from app.views.messages import show_empty_library
 from encoder.errors import Llm2CompError
 
 _CARDS_A_ROW = 2
-_COLOURS: dict[str, Literal["green", "orange", "gray"]] = {
+_COLOURS: dict[str, Literal["green", "orange", "gray", "red"]] = {
     "Ready": "green",
     "Behind": "orange",
     "Empty": "gray",
+    "Damaged": "red",
 }
 
 
@@ -36,15 +38,18 @@ def page() -> None:
             with column:
                 _draw_card(entry)
     st.subheader("Import", anchor=False)
-    draw_import()
-    if entries:
-        st.button(
-            "Build the demo corpus", icon=":material/play_arrow:", on_click=start_demo, key="build_demo_again"
-        )
+    draw_import(with_demo=bool(entries))
 
 
-def health_word(info: dict[str, Any]) -> tuple[str, str]:
-    """One word for how a collection stands, and the sentence behind it."""
+def health_word(info: dict[str, Any], findings: Sequence[Any]) -> tuple[str, str]:
+    """One word for how a collection stands, and the sentence behind it.
+
+    Args:
+        info: what `info` says.
+        findings: of a quick `verify`.
+    """
+    if findings:
+        return "Damaged", f"{plural(len(findings), 'finding')}; see them with: llm2comp verify DIR"
     if not info["version"]:
         return "Empty", "Nothing was published yet; the import did not finish."
     if info.get("unpublished_rows"):
@@ -57,7 +62,7 @@ def _draw_card(entry: library.Entry) -> None:
         name, open_button = st.columns([3, 1], vertical_alignment="center")
         name.subheader(esc_md(entry.key), anchor=False)
         try:
-            info = session.describe(entry.path)
+            info, found = session.describe(entry.path), session.findings(entry.path)
         except Llm2CompError as error:
             st.markdown(":red-badge[:material/error: Cannot be opened]")
             st.text(clean_for_display(error.what))
@@ -72,15 +77,18 @@ def _draw_card(entry: library.Entry) -> None:
             disabled=not info["version"],
             width="stretch",
         )
-        _draw_facts(info)
+        _draw_facts(info, found)
         st.caption("Folder")
         st.code(clean_for_display(str(entry.path)), language=None, wrap_lines=True)
 
 
-def _draw_facts(info: dict[str, Any]) -> None:
-    word, sentence = health_word(info)
+def _draw_facts(info: dict[str, Any], found: Sequence[Any]) -> None:
+    word, sentence = health_word(info, found)
     published = parse_moment(info.get("published_at"))
-    st.badge(word, color=_COLOURS[word], help=f"{sentence} {_freshness(published)}")
+    st.badge(word, color=_COLOURS[word], help=esc_md(sentence))
+    for finding in found:
+        st.text(clean_for_display(finding.what))
+        st.code(clean_for_display(finding.fix), language=None, wrap_lines=True)
     documents, passages, volume = st.columns(3)
     documents.metric("Documents", count(info["documents"]), help="Records of the sources.")
     passages.metric("Passages", count(info["passages"]), help="Pieces that are searched.")

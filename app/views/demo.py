@@ -11,5 +11,5 @@ def start_demo() -> None:
     """Starts the job, unless it is running already, and lets the next run show the jobs."""
     running = any(job.title == DEMO_TITLE and jobs.status(job) in jobs.ALIVE for job in jobs.all_jobs())
     if not running:
-        jobs.start(DEMO_TITLE, ["demo", "--no-app"], library.home() / "demo")
+        jobs.start(DEMO_TITLE, ["demo", "--no-app"], library.collections_folder() / "demo")
     st.session_state[session.GO_TO] = "corpora"

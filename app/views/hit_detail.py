@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from app import session
-from app.display import SHOWN_CHARS, clean_for_display, esc_md
+from app.display import SHOWN_CHARS, clean_for_display, one_line
 from app.formats import plural, score
-from app.marked_text import marked_text
+from app.marked_text import marked_text, marked_title
 from app.rows import metadata_rows, pieces
 from app.theme import DENSE_HELP, KEYWORD_HELP, SCORE_HELP
 from indexer.hits import Hit
@@ -16,7 +16,7 @@ def show_hit(opened: session.Opened, hit: Hit, words: frozenset[str]) -> None:
     """Draws one hit; the document's whole text is fetched only now."""
     document = opened.searcher.document(hit.document_id)
     with st.container(key="hit"):
-        st.subheader(esc_md(hit.title) or "(no title)", anchor=False)
+        marked_title(one_line(hit.title), words, key="title")
         _draw_scores(hit)
         is_long = len(document.text) > SHOWN_CHARS
         show_all = is_long and st.toggle(

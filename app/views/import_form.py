@@ -7,18 +7,32 @@ import streamlit as st
 
 from app import jobs, library, session
 from app.display import clean_for_display, one_line
+from app.theme import DEMO_TEXT
+from app.views.demo import start_demo
 from app.views.messages import show_error
 from encoder.errors import InputError, Llm2CompError
 
+_TABS = [":material/folder_open: Path on this machine", ":material/upload: Upload", ":material/science: Demo"]
 _ROLES = ("text", "title", "id")
 
 
-def draw_import() -> None:
-    """Draws the form; an error of the source is shown where it was named."""
+def draw_import(*, with_demo: bool) -> None:
+    """Draws the form; an error of the source is shown where it was named.
+
+    Args:
+        with_demo: whether to offer the demo corpus too; an empty library offers it in a place of its own.
+    """
     with st.container(border=True, key="import"):
-        by_path, by_upload = st.tabs(
-            [":material/folder_open: Path on this machine", ":material/upload: Upload"]
-        )
+        by_path, by_upload, *demo = st.tabs(_TABS if with_demo else _TABS[:2])
+        for tab in demo:
+            with tab:
+                st.text(DEMO_TEXT)
+                st.button(
+                    "Build the demo corpus",
+                    icon=":material/play_arrow:",
+                    on_click=start_demo,
+                    key="build_demo",
+                )
         with by_path:
             typed = st.text_input(
                 "File or folder",

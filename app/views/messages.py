@@ -8,7 +8,7 @@ import streamlit as st
 from app import session
 from app.display import clean_for_display
 from app.failures import log_failure
-from app.theme import FIRST_COMMAND
+from app.theme import DEMO_TEXT, FIRST_COMMAND
 from encoder.errors import Llm2CompError
 
 
@@ -62,9 +62,7 @@ def show_empty_library(start_demo: Callable[[], None]) -> None:
     """No corpus yet: the one command, and the demo by one click."""
     with st.container(border=True, key="empty"):
         st.subheader("No corpus yet", anchor=False)
-        st.text(
-            "Build the demo corpus: the documentation of the Python packages on this machine, ready in minutes."
-        )
+        st.text(DEMO_TEXT)
         st.button(
             "Build the demo corpus",
             icon=":material/play_arrow:",

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from app import library, session
-from app.display import one_line
+from app.display import esc_md, one_line
 from app.filter_builder import add_clause, draw_builder
 from app.formats import count, size
+from app.rows import shorten
 from app.search_focus import search_focus
 from app.theme import MODE_HELP, MODE_LABELS, SYNTAX_HELP
 from app.view_state import MOST_HITS
@@ -15,6 +16,7 @@ from app.views.results import show_results
 from encoder.errors import CheckpointError, InputError, Llm2CompError, MissingExtraError
 from indexer.hits import MODES
 
+_LABEL_CHARS = 120
 _QUERY, _CORPUS, _MODE, _K, _FILTER = "query", "corpus", "mode", "k", "filter"
 
 
@@ -121,7 +123,8 @@ def _draw_filter(opened: session.Opened, corpus: str) -> None:
     if not columns:
         return
     view = session.view()
-    with st.expander("Filter", icon=":material/filter_alt:", expanded=bool(view.filter), key="filters"):
+    label = f"Filter: {esc_md(shorten(view.filter, _LABEL_CHARS))}" if view.filter else "Filter"
+    with st.expander(label, icon=":material/filter_alt:", key="filters"):
         # A new key once a condition was added: the builder starts empty again.
         clause = draw_builder(columns, opened.searcher, key=f"build_{corpus}_{abs(hash(view.filter))}")
         text, add, clear = st.columns([6, 2, 1], vertical_alignment="bottom")
