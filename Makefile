@@ -1,0 +1,29 @@
+# Needs git, make and Python >= 3.11 with venv; each target makes or reuses .venv by itself.
+BIN := .venv/bin
+FAISS := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
+
+.PHONY: demo test check bench environment development
+
+demo: environment  ## index the documentation of the installed packages and open it (NO_APP=1: without the browser)
+	@echo "-- the demo: a corpus from the installed packages, indexed; about 2 minutes" >&2
+	@$(BIN)/llm2comp demo $(if $(NO_APP),--no-app)
+
+test: development  ## all tests that need no GPU, a real Chromium included
+	@scripts/chromium.sh
+	@echo "-- running all tests: about 10 minutes on two cores" >&2
+	@$(BIN)/lint-imports --no-cache >/dev/null && $(BIN)/pytest -q -m "not gpu"
+
+check: development  ## what must pass before every commit: format, lint, types, import contracts, fast tests
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q -m "not gpu and not slow and not browser"
+
+bench: development  ## every benchmark that needs only the demo corpus; tables on stdout
+	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+environment:
+	@scripts/environment.sh $(FAISS)
+
+development:
+	@scripts/environment.sh $(FAISS),train,dev

@@ -1,0 +1,122 @@
+"""`llm2comp`: collects the verbs, runs one, and turns its outcome into an exit code.
+
+Only the standard library is imported before the verb is known, so that help and mistakes answer at once.
+"""
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from encoder.errors import Llm2CompError, UsageError
+
+# Verb to the module that holds its parser and its work, in the order of the help.
+VERBS = {
+    "demo": "app.verbs.demo",
+    "index": "app.verbs.index",
+    "search": "app.verbs.search",
+    "info": "app.verbs.info",
+    "verify": "app.verbs.verify",
+    "rebuild": "app.verbs.rebuild",
+    "delete": "app.verbs.delete",
+    "export": "app.verbs.export",
+    "gc": "app.verbs.gc",
+    "encode": "app.verbs.encode",
+    "export-encoder": "app.verbs.export_encoder",
+    "train": "app.verbs.train",
+    "app": "app.verbs.app",
+}
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+
+_EXAMPLES = """examples:
+  llm2comp demo
+  llm2comp index articles.csv --into articles
+  llm2comp search articles "who pays for roads" --where "year >= 2020"
+  llm2comp app articles
+
+exit codes: 0 done, 1 known failure, 2 wrong usage, 3 a check said no, 70 a bug of ours, 130 interrupted
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse, but its complaints are errors of ours, with the same three lines."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, self.prog, f"see {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code.
+
+    Args:
+        arguments: without the program's name; those of the process when None.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(arguments)
+    except Llm2CompError as error:
+        _complain(error, "--json" in arguments)
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; what was finished is kept, the same command goes on\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `| head` closed it: not an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001 - the one place that may see a bug of ours
+        traceback.print_exc()
+        sys.stderr.write("this is a bug of llm2comp; please report the lines above\n")
+        return EXIT_BUG
+
+
+def _run(arguments: list[str]) -> int:
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    parser = build_parser([verb] if verb in VERBS else list(VERBS))
+    args = parser.parse_args(arguments)
+    return int(args.run(args))
+
+
+def build_parser(verbs: Sequence[str] = tuple(VERBS)) -> argparse.ArgumentParser:
+    """The parser of the whole command, or of some verbs.
+
+    Args:
+        verbs: those whose options are needed.
+    """
+    parser = _Parser(
+        prog="llm2comp",
+        description="Find, see and explain what is in a pile of text.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"llm2comp {_version()}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in verbs:
+        import_module(VERBS[verb]).add_parser(subparsers)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("llm2comp")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "0 (not installed)"
+
+
+def _complain(error: Llm2CompError, is_json: bool) -> None:
+    if is_json:
+        shown = {"kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}
+        sys.stderr.write(json.dumps({"error": shown}, ensure_ascii=False) + "\n")
+    else:
+        where = error.where.replace("\n", "\n       ")
+        sys.stderr.write(f"error: {error.what}\nwhere: {where}\ndo:    {error.fix}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

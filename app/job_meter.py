@@ -1,0 +1,76 @@
+"""A running job as people and programs follow it: a bar or lines on stderr, and a progress file for the app."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+
+from app.output import Progress, write_note
+from encoder import atomic
+from indexer.progress import JobProgress
+
+_FILE_EVERY_S = 1.0
+
+
+class JobMeter:
+    """Shows `JobProgress` reports until the job ends.
+
+    Args:
+        quiet: show nothing on stderr; the file is written all the same.
+        file: JSON file to keep up to date, replaced by rename about once a second; None for none.
+    """
+
+    def __init__(self, *, quiet: bool = False, file: Path | None = None) -> None:
+        self._quiet = quiet
+        self._file = file
+        self._bar = Progress("documents", quiet=quiet)
+        self._started = time.monotonic()
+        self._written = 0.0
+        self._last = JobProgress("starting")
+
+    def __enter__(self) -> "JobMeter":
+        self._write("running")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.finish()
+        self._write("done" if kind is None else "failed")
+
+    def note(self, text: str) -> None:
+        """A sentence on stderr, unless quiet."""
+        if not self._quiet:
+            write_note(text)
+
+    def report(self, progress: JobProgress) -> None:
+        """Shows one report."""
+        self._last = progress
+        elapsed = max(time.monotonic() - self._started, 1e-6)
+        details = f"{progress.stage}, {progress.passages:,} passages, {progress.tokens / elapsed:,.0f} tokens/s"
+        self._bar.update(progress.documents, self._total(progress), details)
+        if time.monotonic() - self._written >= _FILE_EVERY_S:
+            self._write("running")
+
+    def _total(self, progress: JobProgress) -> int | None:
+        if not progress.fraction:
+            return None
+        return max(progress.documents, round(progress.documents / progress.fraction))
+
+    def _write(self, state: str) -> None:
+        self._written = time.monotonic()
+        if self._file is None:
+            return
+        elapsed = max(self._written - self._started, 1e-6)
+        fraction = self._last.fraction
+        atomic.write_json(
+            self._file,
+            {
+                "stage": self._last.stage,
+                "done": self._last.documents,
+                "total": self._total(self._last) or 0,
+                "rate": round(self._last.documents / elapsed, 1),
+                "seconds_left": round(elapsed / fraction - elapsed, 1) if fraction else None,
+                "state": state,
+                "heartbeat": time.time(),
+            },
+        )

@@ -1,0 +1,156 @@
+"""`llm2comp index`: sources into a collection, new or existing."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.verbs import options
+from encoder.errors import InputError
+
+if TYPE_CHECKING:
+    from indexer.collection import Collection
+    from indexer.ingest import AddReport
+    from indexer.sources.source import Source
+
+_EXAMPLES = """
+llm2comp index articles.csv --into articles
+llm2comp index 'reports/*.parquet' --into reports --text body --title headline --id report_id
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Adds the verb to the command."""
+    parser = options.add_verb(
+        subparsers, "index", "put sources into a collection; the same command again goes on", _EXAMPLES
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="files or patterns (parquet, csv, tsv, json, jsonl, also .gz and .zst), a folder of "
+        "txt, md, html and pdf, a saved Hugging Face dataset, or - for standard input",
+    )
+    parser.add_argument("--into", required=True, metavar="DIR", help="the collection, made when it is new")
+    options.add_columns(parser)
+    parser.add_argument("--window", type=int, metavar="N", help="tokens of a passage (default: the encoder's limit)")
+    parser.add_argument("--overlap", type=int, metavar="N", help="tokens that neighbours share (default: 1/8 of it)")
+    parser.add_argument(
+        "--words", choices=("english", "plain", "ngram2"), default="english", help="how words are cut for keywords"
+    )
+    parser.add_argument("--index", choices=("auto", "flat", "rabitq", "ivf-sq8"), help="index kind (default: auto)")
+    parser.add_argument("--mirror", action="store_true", help="delete what an earlier run took and is gone now")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be read and how long it would take")
+    options.add_encoder(parser, "default")
+    parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
+    options.add_quiet(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Indexes, or says what indexing would do."""
+    from app.job_meter import JobMeter
+    from encoder.checkpoint import load_encoder
+    from indexer.faiss_module import check_faiss
+    from indexer.sources import open_sources
+
+    check_faiss()
+    meter = JobMeter(quiet=args.quiet, file=Path(args.progress_file) if args.progress_file else None)
+    with meter:
+        meter.note("reading the first rows")
+        source = open_sources(
+            args.sources,
+            text=args.text,
+            title=args.title,
+            id=args.id,
+            metadata=args.metadata,
+            on_bad_row=args.on_bad_row,
+        )
+        meter.note(_what_was_chosen(source))
+        for note in source.notes:
+            meter.note(note)
+        encoder = load_encoder(args.encoder, device=args.device)
+        if args.dry_run:
+            return _plan(args, source, encoder)
+        collection = _open_or_create(args, source, encoder)
+        done = collection.add(
+            source,
+            encoder=encoder,
+            mirror=args.mirror,
+            on_bad_row=args.on_bad_row,
+            index=args.index,
+            report=meter.report,
+        )
+    _show(args, collection, source, done)
+    return 0
+
+
+def _what_was_chosen(source: "Source") -> str:
+    chosen = ", ".join(f"{role} = {column}" for role, column in source.guessed.items())
+    kept = ", ".join(source.columns) or "none"
+    return f"{source.name}: {chosen or 'whole files'}; metadata: {kept}"
+
+
+def _open_or_create(args: argparse.Namespace, source: "Source", encoder: Any) -> "Collection":
+    from indexer.collection import Collection
+    from indexer.manifest import SETTINGS_FILE
+
+    into = Path(args.into)
+    if not (into / SETTINGS_FILE).exists():
+        return Collection.create(
+            into,
+            encoder=encoder,
+            columns=source.columns,
+            window=args.window,
+            overlap=args.overlap,
+            words=args.words,
+        )
+    collection = Collection.open(into)
+    for name in ("window", "overlap"):
+        asked, made = getattr(args, name), getattr(collection.settings, name)
+        if asked is not None and asked != made:
+            raise InputError(
+                f"the collection was made with --{name} {made}, not {asked}",
+                str(into),
+                f"leave the option out, or index into a new collection: --into {into}-{name}{asked}",
+            )
+    return collection
+
+
+def _plan(args: argparse.Namespace, source: "Source", encoder: Any) -> int:
+    from app.estimate import estimate
+    from app.output import print_json
+
+    plan = estimate(source, encoder, window=args.window, overlap=args.overlap)
+    if args.json:
+        print_json({"format": 1, "source": source.name, "guessed": source.guessed, **plan})
+    else:
+        from app.output import write_lines
+
+        write_lines([f"{name.replace('_', ' ')}: {value}" for name, value in plan.items()])
+    return 0
+
+
+def _show(args: argparse.Namespace, collection: "Collection", source: "Source", done: "AddReport") -> None:
+    from dataclasses import asdict
+
+    from app.output import print_json, write_lines
+
+    if args.json:
+        print_json({"format": 1, "collection": str(collection.path), **asdict(done), "bad_rows": source.bad_rows})
+        return
+    lines = [
+        f"{done.read:,} documents read: {done.added:,} new, {done.changed:,} changed, "
+        f"{done.metadata_changed:,} with new metadata, {done.unchanged:,} unchanged"
+        + (f", {done.removed:,} removed" if done.removed else "")
+    ]
+    left_out = {name: n for name, n in done.counts.items() if n and name not in ("read", "documents")}
+    if left_out:
+        lines.append("left out: " + ", ".join(f"{count:,} {name}" for name, count in left_out.items()))
+    lines += source.bad_rows[:5]
+    rate = done.tokens / done.encode_s if done.encode_s else 0
+    lines.append(
+        f"{done.passages:,} passages encoded in {done.total_s:.1f} s ({rate:,.0f} tokens/s in the encoder); "
+        f"version {done.version} published"
+    )
+    lines.append(f'next: llm2comp search {collection.path} "..."   or   llm2comp app {collection.path}')
+    write_lines(lines)

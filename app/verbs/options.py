@@ -1,0 +1,62 @@
+"""Options that several verbs share, so that the same thing is called the same everywhere."""
+
+import argparse
+from typing import Any
+
+
+def add_verb(subparsers: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
+    """A parser for the verb `name`, with `--json` and two examples at the end of its help.
+
+    Args:
+        subparsers: of the whole command.
+        name: the verb.
+        summary: one line; its first letter small in the list, large as the description.
+        examples: command lines, one a line, without indentation.
+    """
+    shown = "\n".join(f"  {line}" for line in examples.strip().splitlines())
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=f"examples:\n{shown}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def add_collection(parser: argparse.ArgumentParser) -> None:
+    """The positional argument: a collection."""
+    parser.add_argument("collection", metavar="DIR", help="folder of the collection")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """`--quiet`: no progress."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def add_encoder(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """`--encoder` and `--device`."""
+    parser.add_argument(
+        "--encoder",
+        default=default,
+        metavar="SPEC",
+        help="default (the bundled one), a directory, hf:NAME, or st:NAME for any sentence-transformers model",
+    )
+    parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: auto)")
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """The options that name columns of a source."""
+    parser.add_argument("--text", metavar="COLUMN", help="column to search in (default: guessed)")
+    parser.add_argument("--title", metavar="COLUMN", help="column of titles (default: guessed)")
+    parser.add_argument("--id", metavar="COLUMN", help="column that names each row (default: guessed, else none)")
+    parser.add_argument(
+        "--metadata", metavar="COLUMN", nargs="*", help="columns to keep for filters (default: all others)"
+    )
+    parser.add_argument(
+        "--on-bad-row",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what to do at a row that cannot be read or an id that occurs twice (default: stop)",
+    )
