@@ -19,6 +19,7 @@ from indexer.filters.tree import (
     Or,
     StartsWith,
     Value,
+    depth_of,
     join,
     negate,
     print_filter,
@@ -27,9 +28,9 @@ from indexer.filters.tree import (
 from indexer.filters.values import HOLDS, read_text, read_value
 from indexer.sources.source import MetadataType
 
-# Lance's SQL reader refuses about 30 nested parentheses, and needs minutes to refuse 100; a condition on a float
-# column and its negation add two levels of their own.
+# Of the tree, whatever its parentheses: Lance's SQL reader takes minutes to refuse 30 to 50 nested `not (`.
 MAX_DEPTH = 10
+_MAX_PARENTHESES = 100  # of the text, so that reading it cannot exhaust the stack
 MAX_VALUES = 1000
 _ORDER = frozenset(("<", "<=", ">", ">="))
 _SYNONYMS = {"==": "=", "<>": "!="}
@@ -53,6 +54,9 @@ def parse_filter(text: str, columns: Mapping[str, str]) -> Filter:
     if parser.at.kind != "end":
         fix = "join conditions by `and` or `or`; quote values of several words: 'machine learning'"
         raise parser.error(f"{parser.at} is one too many", fix)
+    if depth_of(tree) > MAX_DEPTH:
+        what = f"the filter nests `and`, `or` and `not` more than {MAX_DEPTH} deep"
+        raise InputError(what, "the filter", "write it flatter, or search in two steps")
     if len(print_filter(tree)) > MAX_CHARACTERS:  # what is accepted can be printed and read again
         what = f"the filter, written out, has more than {MAX_CHARACTERS} characters"
         raise InputError(what, "the filter", "shorten it")
@@ -120,8 +124,8 @@ class _Parser:
         Raises:
             InputError: nested too deep.
         """
-        if depth > MAX_DEPTH:
-            what = f"the filter is nested more than {MAX_DEPTH} deep"
+        if depth > _MAX_PARENTHESES:
+            what = f"the filter is nested more than {_MAX_PARENTHESES} deep"
             raise self.error(what, "write it with fewer parentheses and `not`")
         if self.accept("not"):
             return negate(self.single(depth + 1))

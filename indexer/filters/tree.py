@@ -114,6 +114,12 @@ def leaves(tree: Filter) -> Iterator[Leaf]:
         yield tree
 
 
+def depth_of(tree: Filter) -> int:
+    """How many `and`, `or` and `not` stand one inside another; 0 for a single condition."""
+    parts = tree.parts if isinstance(tree, And | Or) else (tree.part,) if isinstance(tree, Not) else ()
+    return 1 + max(map(depth_of, parts)) if parts else 0
+
+
 def columns_of(tree: Filter) -> frozenset[str]:
     """Names of the columns that the filter reads."""
     return frozenset(leaf.column.name for leaf in leaves(tree))

@@ -384,8 +384,10 @@ def test_the_place_is_shown_by_a_caret():
         ("topic = 'a\x00b'", "a character that no text can", "remove"),
         ("topic = 'a\ud800b'", "a character that no text can", "remove"),
         ("year = 1" + " " * 10_000, "10008 characters", "shorten"),
-        ("(" * 11 + "year = 1" + ")" * 11, "nested more than 10 deep", "fewer"),
-        ("not " * 11 + "year = 1", "nested more than 10 deep", "fewer"),
+        ("(" * 101 + "year = 1" + ")" * 101, "nested more than 100 deep", "fewer"),
+        ("not " * 101 + "year = 1", "nested more than 100 deep", "fewer"),
+        ("(" * 5000, "nested more than 100 deep", "fewer"),
+        ("not (year = 1 and " * 6 + "year = 1" + ")" * 6, "`not` more than 10 deep", "flatter"),
         (f"year in ({', '.join('1' for _ in range(1001))})", "more than 1000 values", "split"),
     ],
 )
@@ -404,6 +406,18 @@ def test_columns_that_differ_by_case_need_the_right_case():
 def test_the_caret_stands_under_wide_characters():
     where = error_of("topic = '日本' x").where.splitlines()
     assert where[2].index("^") == 4 + len("topic = '日本' ") + 2
+
+
+def test_parentheses_that_change_nothing_are_free():
+    clause = "year = 1 or year = 2"
+    for _ in range(20):
+        clause = f"({clause}) and topic = a"
+    assert print_filter(parse_filter(clause, COLUMNS)).startswith(
+        "(year = 1 or year = 2) and topic = 'a' and"
+    )
+    assert parse_filter("(" * 50 + "not not year = 1" + ")" * 50, COLUMNS) == parse_filter(
+        "year = 1", COLUMNS
+    )
 
 
 def test_the_deepest_and_longest_filters_are_answered_by_lance(dataset):
