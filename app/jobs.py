@@ -29,7 +29,7 @@ _FORMAT = 1
 _STALE_S = 30  # a heartbeat comes about once a second
 _STARTUP_S = 120  # loading torch on a busy machine comes before the first heartbeat
 _INTERRUPTED = 130
-_LOG_TAIL_BYTES = 8_000
+_LOG_TAIL_BYTES, _LOG_TAIL_LINES = 8_000, 12
 
 # Children of this process, whose exit codes only we can learn.
 _children: dict[str, subprocess.Popen[bytes]] = {}
@@ -156,7 +156,8 @@ def log_tail(job: Job) -> str:
     try:
         with (job.folder / "log.txt").open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-            return stream.read().decode("utf-8", "replace")
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+            return "\n".join(lines[-_LOG_TAIL_LINES:])
     except OSError:
         return ""
 

@@ -49,7 +49,7 @@ class Entry:
     path: Path
 
 
-def home_folder() -> Path:
+def home() -> Path:
     """The user's folder: `LLM2COMP_HOME`, else the platform's place for user data."""
     chosen = os.environ.get("LLM2COMP_HOME")
     return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("llm2comp", appauthor=False)
@@ -57,20 +57,18 @@ def home_folder() -> Path:
 
 def collections_folder() -> Path:
     """Where the front end creates collections, and nowhere else."""
-    return home_folder() / "collections"
+    return home() / "collections"
 
 
 def jobs_folder() -> Path:
     """One folder a job."""
-    return home_folder() / "jobs"
+    return home() / "jobs"
 
 
 def known() -> list[Entry]:
     """Collections that exist now: those that were named, last named first, then those in the user's folder."""
     paths = [path for path in _listed() if _is_collection(path)]
-    paths += sorted(
-        path for folder in (home_folder(), collections_folder()) for path in _collections_in(folder)
-    )
+    paths += sorted(path for folder in (home(), collections_folder()) for path in _collections_in(folder))
     entries: dict[Path, Entry] = {}
     taken: set[str] = set()
     for path in dict.fromkeys(path.resolve() for path in paths):
@@ -93,8 +91,8 @@ def remember(paths: Sequence[Path]) -> None:
     if not paths:
         return
     ordered = dict.fromkeys([*(path.resolve() for path in paths), *_listed()])
-    home_folder().mkdir(parents=True, exist_ok=True)
-    write_json(home_folder() / _LIST_FILE, {"format": _FORMAT, "paths": [str(path) for path in ordered]})
+    home().mkdir(parents=True, exist_ok=True)
+    write_json(home() / _LIST_FILE, {"format": _FORMAT, "paths": [str(path) for path in ordered]})
 
 
 def collection_path(name: str) -> Path:
@@ -125,7 +123,7 @@ def store_upload(client_name: str, content: bytes) -> Path:
             "uploaded file",
             f"use one of {', '.join(sorted(_UPLOAD_ENDINGS))}",
         )
-    folder = home_folder() / "uploads" / uuid.uuid4().hex[:12]
+    folder = home() / "uploads" / uuid.uuid4().hex[:12]
     folder.mkdir(parents=True)
     path = folder / f"upload{''.join(endings)}"
     path.write_bytes(content)
@@ -134,7 +132,7 @@ def store_upload(client_name: str, content: bytes) -> Path:
 
 def _listed() -> list[Path]:
     try:
-        content = json.loads((home_folder() / _LIST_FILE).read_text(encoding="utf-8"))
+        content = json.loads((home() / _LIST_FILE).read_text(encoding="utf-8"))
         return [Path(path) for path in content["paths"]] if content["format"] == _FORMAT else []
     except (OSError, ValueError, KeyError, TypeError):
         return []  # a convenience list: losing it loses no data

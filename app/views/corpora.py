@@ -9,10 +9,8 @@ import streamlit as st
 from app import library, session
 from app.display import clean_for_display, esc_md
 from app.formats import ago, count, parse_moment, plural, size
-from app.views.demo import start_demo
 from app.views.import_form import draw_import
 from app.views.job_list import draw_jobs
-from app.views.messages import show_empty_library
 from encoder.errors import Llm2CompError
 
 _CARDS_A_ROW = 2
@@ -30,7 +28,7 @@ def page() -> None:
     draw_jobs()
     entries = library.known()
     if not entries:
-        show_empty_library(start_demo)
+        st.text("No corpus yet. Build the demo corpus, or import a file of your own.")
     for first in range(0, len(entries), _CARDS_A_ROW):
         for column, entry in zip(
             st.columns(_CARDS_A_ROW), entries[first : first + _CARDS_A_ROW], strict=False
@@ -38,7 +36,7 @@ def page() -> None:
             with column:
                 _draw_card(entry)
     st.subheader("Import", anchor=False)
-    draw_import(with_demo=bool(entries))
+    draw_import(demo_first=not entries)
 
 
 def health_word(info: dict[str, Any], findings: Sequence[Any]) -> tuple[str, str]:

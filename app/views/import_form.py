@@ -12,27 +12,30 @@ from app.views.demo import start_demo
 from app.views.messages import show_error
 from encoder.errors import InputError, Llm2CompError
 
-_TABS = [":material/folder_open: Path on this machine", ":material/upload: Upload", ":material/science: Demo"]
+_PATH_TAB = ":material/folder_open: Path on this machine"
+_UPLOAD_TAB = ":material/upload: Upload"
+_DEMO_TAB = ":material/science: Demo"
 _ROLES = ("text", "title", "id")
 
 
-def draw_import(*, with_demo: bool) -> None:
+def draw_import(*, demo_first: bool) -> None:
     """Draws the form; an error of the source is shown where it was named.
 
     Args:
-        with_demo: whether to offer the demo corpus too; an empty library offers it in a place of its own.
+        demo_first: whether the demo corpus is the first thing offered, as in an empty library.
     """
     with st.container(border=True, key="import"):
-        by_path, by_upload, *demo = st.tabs(_TABS if with_demo else _TABS[:2])
-        for tab in demo:
-            with tab:
-                st.text(DEMO_TEXT)
-                st.button(
-                    "Build the demo corpus",
-                    icon=":material/play_arrow:",
-                    on_click=start_demo,
-                    key="build_demo",
-                )
+        first = _DEMO_TAB if demo_first else _PATH_TAB
+        by_path, by_upload, demo = st.tabs([_PATH_TAB, _UPLOAD_TAB, _DEMO_TAB], default=first)
+        with demo:
+            st.text(DEMO_TEXT)
+            st.button(
+                "Build the demo corpus",
+                icon=":material/play_arrow:",
+                type="primary",
+                on_click=start_demo,
+                key="build_demo",
+            )
         with by_path:
             typed = st.text_input(
                 "File or folder",

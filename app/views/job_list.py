@@ -77,7 +77,7 @@ def _draw_job(job: jobs.Job, state: jobs.State) -> None:
                 width="stretch",
             )
         with st.expander("Log", expanded=state == "failed"):
-            st.code(clean_for_display(jobs.log_tail(job)) or "(empty)", language=None, height=180)
+            st.code(clean_for_display(jobs.log_tail(job)) or "(empty)", language=None)
 
 
 def _cancel(job: jobs.Job) -> None:

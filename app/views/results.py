@@ -16,10 +16,10 @@ from app.views.hit_detail import show_hit
 from indexer.hits import Hit, Provenance, SearchResult
 
 _HEADER_PX = 38
-_EXPORTS: dict[str, tuple[Callable[[SearchResult, str], bytes], str]] = {
-    "csv": (to_csv, "text/csv"),
-    "jsonl": (to_jsonl, "application/x-ndjson"),
-    "parquet": (to_parquet, "application/vnd.apache.parquet"),
+_EXPORTS: dict[str, tuple[str, Callable[[SearchResult, str], bytes], str]] = {
+    "csv": ("CSV, for spreadsheets", to_csv, "text/csv"),
+    "jsonl": ("JSON lines", to_jsonl, "application/x-ndjson"),
+    "parquet": ("Parquet", to_parquet, "application/vnd.apache.parquet"),
 }
 
 
@@ -130,9 +130,9 @@ def _draw_actions(opened: session.Opened, corpus: str, result: SearchResult) -> 
         width="stretch",
     )
     with export.popover("Export", icon=":material/download:", width="stretch", key="export"):
-        for ending, (write, mime) in _EXPORTS.items():
+        for ending, (label, write, mime) in _EXPORTS.items():
             st.download_button(
-                ending.upper() if ending == "csv" else ending.capitalize(),
+                label,
                 data=partial(write, result, corpus),
                 file_name=f"hits.{ending}",
                 mime=mime,

@@ -1,9 +1,10 @@
 """The search page: the question, its filter, and the answer; the parts are drawn by the files beside."""
 
+import pandas as pd
 import streamlit as st
 
 from app import library, session
-from app.display import esc_md, one_line
+from app.display import clean_for_display, esc_md, one_line
 from app.filter_builder import add_clause, draw_builder
 from app.formats import count, size
 from app.rows import shorten
@@ -17,6 +18,15 @@ from encoder.errors import CheckpointError, InputError, Llm2CompError, MissingEx
 from indexer.hits import MODES
 
 _LABEL_CHARS = 120
+_KINDS = {
+    "string": "text",
+    "int64": "whole numbers",
+    "float64": "numbers",
+    "bool": "yes or no",
+    "date": "days",
+    "timestamp": "times",
+    "list<string>": "lists of texts",
+}
 _QUERY, _CORPUS, _MODE, _K, _FILTER = "query", "corpus", "mode", "k", "filter"
 
 
@@ -51,7 +61,7 @@ def _draw_question(entries: list[library.Entry]) -> None:
     st.session_state[_CORPUS] = current.key if current else None
     st.session_state[_MODE] = view.mode
     st.session_state[_K] = view.k
-    field, back = st.columns([20, 1], vertical_alignment="bottom")
+    field, back = st.columns([12, 1], vertical_alignment="bottom")
     field.text_input(
         "Search",
         key=_QUERY,
@@ -62,8 +72,7 @@ def _draw_question(entries: list[library.Entry]) -> None:
         on_change=_take_query,
     )
     back.button(
-        "",
-        icon=":material/undo:",
+        "Undo",
         key="undo",
         on_click=session.undo,
         disabled=not session.can_undo(),
@@ -152,14 +161,19 @@ def _draw_filter(opened: session.Opened, corpus: str) -> None:
 def _draw_facts(opened: session.Opened) -> None:
     info = opened.info
     with st.container(border=True, key="facts"):
-        documents, passages, volume, columns = st.columns(4)
+        documents, passages, volume, encoder = st.columns(4)
         documents.metric("Documents", count(info["documents"]), help="Records of the sources.")
         passages.metric(
             "Passages", count(info["passages"]), help="Pieces that are searched; one or more a document."
         )
         volume.metric("On disk", size(info["bytes"]))
-        columns.metric("Columns to filter by", count(len(opened.collection.settings.columns)))
+        encoder.metric("Numbers a passage", count(info["dimension"]), help="Length of the encoder's vectors.")
         st.caption(SYNTAX_HELP)
+    columns = opened.collection.settings.columns
+    if columns:
+        rows = [{"column": clean_for_display(name), "holds": _KINDS[kind]} for name, kind in columns.items()]
+        st.caption("Columns to filter by")
+        st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", width="content", key="columns")
 
 
 def _draw_answer(opened: session.Opened, corpus: str) -> None:
