@@ -1,5 +1,6 @@
 """Documents to passages: cut by the encoder's own tokens, at sentence ends, only where a text is too long for it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ _SLICE_CHARS = 200_000
 # A token (or the blanks behind it) longer than this counts as several: a word of a megabyte is cut too.
 _TOKEN_CHARS = 64
 _SMALLEST_WINDOW = 8
+_NO_BLANK = re.compile(r"\S")
 _BLANKS = " \n\t\r\u00a0\u2028\u3000"
 
 Offsets = NDArray[np.int64]
@@ -225,25 +227,28 @@ def _cut(document: Document, tokens: _Tokens, window: int, sizes: _Sizes) -> tup
     """The passages of one document for this window, and how many tokens each has as part of it."""
     text, title = document.text, document.title
     shift = len(title) + 1 if title else 0
-    n_title = tokens.count(0, shift)
-    if n_title > sizes.window // 4:
-        title, n_title = _shorten(title, tokens, sizes.window // 4)
-    head = f"{title}\n" if title else ""
-    budget = max(1, window - n_title - (1 if title else 0))
+    if tokens.count(0, len(title)) > sizes.window // 4:
+        title = _shorten(title, tokens, sizes.window // 4)
+    head, n_head = "", 0
+    if title:
+        head = f"{title}\n"
+        # The line end between title and text is at least reckoned as one token: apart from the text it may be.
+        n_head = tokens.count(0, len(title)) + max(1, tokens.count(shift - 1, shift))
+    budget = max(1, window - n_head)
     passages: list[Passage] = []
     counts: list[int] = []
     for start, end in _Cutter(text, tokens, shift, budget, min(sizes.overlap, budget // 2)).spans():
         passages.append(Passage(len(passages), start, end, head + text[start:end]))
-        counts.append(n_title + (1 if title else 0) + tokens.count(start + shift, end + shift))
+        counts.append(n_head + tokens.count(start + shift, end + shift))
     return passages, counts
 
 
-def _shorten(title: str, tokens: _Tokens, limit: int) -> tuple[str, int]:
-    """The title cut after at most `limit` tokens, at a word end where there is one."""
+def _shorten(title: str, tokens: _Tokens, limit: int) -> str:
+    """The title cut after at most `limit` tokens, at a word end where there is one; "" where nothing fits."""
     end = tokens.reach(0, limit, len(title))
     blank = _last_blank(title, 0, min(len(title), end + 1))
     title = title[: blank if blank > end // 2 else end].strip()
-    return title, min(limit, tokens.count(0, max(1, len(title))))
+    return title if tokens.count(0, len(title)) <= limit else ""
 
 
 class _Cutter:
@@ -270,35 +275,37 @@ class _Cutter:
         self._budget = min(budget, even + budget // 8)
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """Start and end of each passage, stripped of blanks, none empty."""
+        """Start and end of each passage, stripped of blanks, none empty, each with text that is new."""
         text, start, end = self._text, 0, 0
-        while end < len(text):
-            end = self._end(start, end)
+        while new := _NO_BLANK.search(text, end):
+            if self._reach(start, self._budget) <= new.start():
+                start = new.start()  # what would be repeated leaves no room for more
+            end = self._end(start, new.start())
             piece = text[start:end]
-            if stripped := piece.strip():
-                first = start + len(piece) - len(piece.lstrip())
-                yield first, first + len(stripped)
+            stripped = piece.strip()
+            start += len(piece) - len(piece.lstrip())
+            yield start, start + len(stripped)
             start = self._next_start(start, end)
 
     def _reach(self, start: int, n_tokens: int) -> int:
         shift = self._shift
         return self._tokens.reach(start + shift, n_tokens, len(self._text) + shift) - shift
 
-    def _end(self, start: int, done: int) -> int:
-        """Where the passage from `start` ends: beyond `done`, within the budget, at the best place there is."""
+    def _end(self, start: int, new: int) -> int:
+        """Where the passage from `start` ends: behind `new`, within the budget, at the best place there is."""
         limit = self._reach(start, self._budget)
         if limit >= len(self._text):
             return limit
-        least = max(self._reach(start, self._budget // 2), done + 1, start + 1)
+        least = max(self._reach(start, self._budget // 2), new + 1)
         if limit <= least:
-            return max(limit, done + 1)
+            return max(limit, new + 1)
         position = int(self._sentences.searchsorted(limit, "right")) - 1
         if position >= 0 and (sentence := int(self._sentences[position])) >= least:
             return sentence
         if (line := self._text.rfind("\n", least, limit)) >= 0:
             return line + 1
         # A blank at `limit` itself ends a word too.
-        word = _last_blank(self._text, max(done, start) + 1, limit + 1)
+        word = _last_blank(self._text, new + 1, limit + 1)
         return min(word, limit) if word > 0 else limit
 
     def _next_start(self, start: int, end: int) -> int:

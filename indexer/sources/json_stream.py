@@ -1,6 +1,7 @@
 """The items of a JSON array, one after the other, without holding the array; also of objects written one by one."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -10,6 +11,10 @@ from indexer.sources.encoding import has_broken_bytes
 _CHUNK = 1 << 20
 # `false`, `\u1234` and the like: a literal may be cut in two by the end of a chunk.
 _LONGEST_WORD = 16
+# {"version": 1, "data": [{: plain values, then an array of objects.
+_WRAPPED = re.compile(
+    r'\{\s*(?:"[^"\\]{0,99}"\s*:\s*(?:"[^"\\]{0,999}"|[\w.+-]{1,99})\s*,\s*){0,50}"[^"\\]{0,99}"\s*:\s*\[\s*\{'
+)
 _DECODER = json.JSONDecoder()
 
 
@@ -20,7 +25,7 @@ def has_one_object_a_line(sample: str, is_whole: bool) -> bool:
     if line.lstrip().startswith("["):
         return False
     if not newline and not is_whole:
-        return True  # a first line of more than a megabyte
+        return not _WRAPPED.match(line)  # a first line of more than a megabyte
     try:
         first = json.loads(line)
     except ValueError:

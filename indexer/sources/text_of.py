@@ -4,6 +4,7 @@ import io
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from indexer.sources.encoding import detect_encoding, without_surrogates
 
@@ -14,7 +15,6 @@ KINDS = {
 _FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?)\n---[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[^\S\n]*[\"']?(.+?)[\"']?[^\S\n]*$", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,3}[^\S\n]+(.+?)[^\S\n]*#*$|^(\S[^\n]*)\n(?:={3,}|-{3,})[^\S\n]*$", re.MULTILINE)
-_HTML_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL | re.IGNORECASE)
 
 
 class UnreadableDocument(Exception):
@@ -53,18 +53,28 @@ def _markdown(content: str) -> tuple[str, str]:
 
 def _html(content: str) -> tuple[str, str]:
     """The main text of a page; all of its text where it has no main part, as short pages have none."""
+    import lxml.etree
+    import lxml.html
     import trafilatura
 
-    found = _HTML_TITLE.search(content)
-    tree = trafilatura.load_html(content)
-    if tree is None:
-        return "", ""
-    title = " ".join(tree.xpath("string(//title)").split()) if found else ""
-    title = title or " ".join(tree.xpath("string((//h1)[1])").split())
-    text = trafilatura.extract(content, include_comments=False, include_tables=True) or trafilatura.html2txt(
-        content
-    )
-    return title, text or ""
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it reports each page that has no main part
+    try:
+        # As bytes: a page may declare an encoding, and lxml refuses such text.
+        tree = lxml.html.document_fromstring(
+            content.encode("utf-8", "replace"), lxml.html.HTMLParser(encoding="utf-8")
+        )
+    except (lxml.etree.LxmlError, ValueError):
+        return "", ""  # nothing but blanks and comments
+    title = _words(tree, "//title") or _words(tree, "(//h1)[1]")
+    text = trafilatura.extract(content, include_comments=False, include_tables=True)
+    if not text:
+        lxml.etree.strip_elements(tree, "script", "style", "noscript", "head", with_tail=False)
+        text = "\n".join(line for piece in tree.itertext() if (line := " ".join(piece.split())))
+    return title, text
+
+
+def _words(tree: Any, path: str) -> str:
+    return " ".join(tree.xpath(f"string({path})").split())
 
 
 def _pdf(data: bytes) -> tuple[str, str]:
