@@ -152,6 +152,12 @@ def _read_bare(place: Path, parsed: Spec, spec: str) -> Checkpoint:
             spec,
             f"write {spec}?pooling=mean (or last, weighted, bidirectional_mean, echo, prompteol)",
         )
+    if (place / ADAPTER_FILES[0]).exists():
+        raise CheckpointError(
+            f"there is an adapter but no {FILE_NAME}",
+            spec,
+            "give the backbone itself, or an encoder directory",
+        )
     backbone = read_backbone(place)
     tokenizer = read_tokenizer(place, as_stored=False)
     width = backbone.get_input_embeddings().weight.shape[1]  # type: ignore[operator]

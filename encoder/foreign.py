@@ -21,6 +21,7 @@ from encoder.model import shorten
 from encoder.pooling import normalise
 from encoder.prompt import TextTokenizer, check_texts, replace_surrogates
 from encoder.stats import EncodingStats
+from encoder.weights import first_line
 
 _WINDOW_TEXTS = 1024
 _NO_BOUND = 1 << 20
@@ -52,9 +53,8 @@ def load_foreign(place: str, *, name: str, placement: Placement) -> "ForeignEnco
             model_kwargs={"use_safetensors": True},
         )
     except Exception as error:  # the library raises whatever its many modules raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"sentence-transformers cannot load it: {reason}", name, "check the name or the folder"
+            f"sentence-transformers cannot load it: {first_line(error)}", name, "check the name or the folder"
         ) from error
     return ForeignEncoder(model, name=name, placement=placement)
 

@@ -6,7 +6,7 @@ Knows nothing of torch. Shapes: B batch, T tokens.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,8 +17,9 @@ from tokenizers import Tokenizer
 from encoder.errors import InputError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Texts handed to the tokenizer at once: its results hold every token as a string, about 150 bytes each.
-_CHUNK = 1024
+# Its results hold every token as a string, about 150 bytes each, so only so much text goes in at once.
+_CHUNK_CHARACTERS = 2_000_000
+_PIECE_CHARACTERS = 250_000
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,32 @@ class TextTokenizer:
         """
         rows: list[NDArray[np.int64]] = []
         truncated = 0
-        for start in range(0, len(texts), _CHUNK):
-            chunk = check_texts(texts[start : start + _CHUNK], start)
+        for chunk in _chunks(check_texts(texts)):
             if prefix:
                 chunk = [prefix + text for text in chunk]
-            for encoding in self._encode(chunk, with_offsets=False):
-                ids = encoding.ids
+            if len(chunk) == 1:
+                found = [self._first_ids(chunk[0], longest)]
+            else:
+                found = [encoding.ids for encoding in self._encode(chunk, with_offsets=False)]
+            for ids in found:
                 truncated += longest is not None and len(ids) > longest
                 rows.append(np.array(ids[:longest], dtype=np.int64))
         return Tokens(rows, np.array([len(row) for row in rows], dtype=np.int64), truncated)
 
+    def _first_ids(self, text: str, longest: int | None) -> list[int]:
+        """The ids of a text, at least `longest` + 1 of them where there are so many."""
+        ids: list[int] = []
+        for piece in _pieces(text):
+            ids.extend(self._encode([piece], with_offsets=False)[0].ids)
+            if longest is not None and len(ids) > longest:
+                break
+        return ids
+
     def offsets(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """Character offsets of each text's own tokens, untruncated.
+
+        A text above 250,000 characters is tokenised in pieces cut before white space; a tokenizer that marks
+        the beginning of a text then sees one at every piece.
 
         Returns:
             One int64 [T, 2] array a text: start and end of each token in the text given, T may be 0.
@@ -83,14 +98,27 @@ class TextTokenizer:
             InputError: a text is not a str.
         """
         found: list[NDArray[np.int64]] = []
-        for start in range(0, len(texts), _CHUNK):
-            chunk = check_texts(texts[start : start + _CHUNK], start)
-            pairs = [encoding.offsets for encoding in self._encode(chunk, with_offsets=True)]
-            lengths = [len(each) for each in pairs]
-            numbers = chain.from_iterable(chain.from_iterable(pairs))
-            flat = np.fromiter(numbers, dtype=np.int64, count=2 * sum(lengths)).reshape(-1, 2)
-            found.extend(np.split(flat, np.cumsum(lengths)[:-1]))
+        for chunk in _chunks(check_texts(texts)):
+            pieces = _pieces(chunk[0]) if len(chunk) == 1 else chunk
+            arrays = self._offset_arrays(pieces) if len(chunk) > 1 else self._shifted(pieces)
+            found.extend(arrays)
         return found
+
+    def _shifted(self, pieces: list[str]) -> list[NDArray[np.int64]]:
+        """The offsets of one text that comes in pieces, as a list of one array."""
+        arrays, start = [], 0
+        for piece in pieces:
+            arrays.append(self._offset_arrays([piece])[0] + start)
+            start += len(piece)
+        return [np.concatenate(arrays)]
+
+    def _offset_arrays(self, texts: list[str]) -> list[NDArray[np.int64]]:
+        """One int64 [T, 2] array a text, at least one text."""
+        pairs = [encoding.offsets for encoding in self._encode(texts, with_offsets=True)]
+        lengths = [len(each) for each in pairs]
+        numbers = chain.from_iterable(chain.from_iterable(pairs))
+        flat = np.fromiter(numbers, dtype=np.int64, count=2 * sum(lengths)).reshape(-1, 2)
+        return np.split(flat, np.cumsum(lengths)[:-1])
 
     def _encode(self, texts: list[str], *, with_offsets: bool) -> list:
         backend = self._backend
@@ -100,6 +128,31 @@ class TextTokenizer:
         except TypeError:
             # The only str it cannot take holds a lone surrogate; one character for one keeps offsets right.
             return encode([replace_surrogates(text) for text in texts], add_special_tokens=False)
+
+
+def _chunks(texts: list[str]) -> Iterator[list[str]]:
+    """The texts in order, so many at a time as the tokenizer can take; a very long one alone."""
+    start = size = 0
+    for number, text in enumerate(texts):
+        is_long = len(text) > _PIECE_CHARACTERS
+        if start < number and (is_long or size + len(text) > _CHUNK_CHARACTERS):
+            yield texts[start:number]
+            start, size = number, 0
+        size += _CHUNK_CHARACTERS if is_long else len(text)
+    if start < len(texts):
+        yield texts[start:]
+
+
+def _pieces(text: str) -> list[str]:
+    """A long text cut before white space, where a word begins; cut anywhere if there is none."""
+    pieces, start = [], 0
+    while len(text) - start > _PIECE_CHARACTERS:
+        low, high = start + _PIECE_CHARACTERS // 2, start + _PIECE_CHARACTERS
+        cut = max(text.rfind(" ", low, high), text.rfind("\n", low, high))
+        cut = cut if cut > start else high
+        pieces.append(text[start:cut])
+        start = cut
+    return [*pieces, text[start:]]
 
 
 def replace_surrogates(text: str) -> str:

@@ -4,6 +4,7 @@ Shapes: M memory tokens, D embedding dimension.
 """
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,13 +98,15 @@ def check_finite(tensors: dict[str, Tensor], where: str) -> None:
 
 
 def locate_base(directory: Path, base: BaseReference) -> Path:
-    """The folder with the backbone's own files; fetched from the Hub when the base is a name.
+    """The folder with the backbone's own files.
+
+    A base that is a name must have been downloaded before: whoever opens a directory did not write that name.
 
     Raises:
-        CheckpointError: there is no such folder, or the Hub does not give it.
+        CheckpointError: there is no such folder, or the name is not in the local cache.
     """
     if base.kind == "name":
-        return fetch(base.ref, base.revision)
+        return fetch(base.ref, base.revision, only_cached=True)
     place = (directory / base.ref).resolve()
     if not place.is_dir():
         raise CheckpointError(
@@ -114,23 +117,42 @@ def locate_base(directory: Path, base: BaseReference) -> Path:
     return place
 
 
-def fetch(name: str, revision: str | None = None) -> Path:
+def fetch(name: str, revision: str | None = None, *, only_cached: bool = False) -> Path:
     """The local copy of a Hub repository: JSON, safetensors and tokenizer files, nothing that holds code.
 
+    Args:
+        name: `org/name`.
+        revision: branch, tag or commit.
+        only_cached: download nothing.
+
     Raises:
-        CheckpointError: no such repository, no connection, or no access.
+        CheckpointError: no such repository, no connection, no access, or not downloaded yet.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=only_cached)
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        if only_cached:
+            raise CheckpointError(
+                f"the backbone {name} is not on this machine",
+                f"hf:{name}",
+                f"download it once: hf download {name}",
+            ) from error
+        reason = first_line(error)
         raise CheckpointError(
             f"{name} could not be fetched: {reason}", f"hf:{name}", "check the name and the connection"
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line that a library says about its failure, or the error's kind when it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def read_backbone(place: Path, expected_sha256: str | None = None) -> nn.Module:
@@ -188,8 +210,9 @@ def _from_pretrained(place: Path) -> tuple[Any, dict[str, Any]]:
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"the backbone cannot be loaded: {reason}", str(place), _RESTORE) from error
+        raise CheckpointError(
+            f"the backbone cannot be loaded: {first_line(error)}", str(place), _RESTORE
+        ) from error
 
 
 def attach_adapter(backbone: nn.Module, directory: Path) -> nn.Module:
@@ -202,14 +225,29 @@ def attach_adapter(backbone: nn.Module, directory: Path) -> nn.Module:
 
     for name in ADAPTER_FILES:
         need_file(directory / name)
+    _check_is_lora(directory / ADAPTER_FILES[0])
     check_finite(read_tensors(directory / ADAPTER_FILES[1]), str(directory / ADAPTER_FILES[1]))
     try:
         return PeftModel.from_pretrained(backbone, str(directory)).eval()
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
-            f"the adapter does not fit the backbone: {reason}", str(directory), _RESTORE
+            f"the adapter does not fit the backbone: {first_line(error)}", str(directory), _RESTORE
         ) from error
+
+
+def _check_is_lora(path: Path) -> None:
+    """Refuses other kinds of adapter: some name further models, and code, for PEFT to load.
+
+    Raises:
+        CheckpointError: the description is no JSON object, or of another kind.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} cannot be read as JSON: {error}", str(path), _RESTORE) from error
+    kind = content.get("peft_type") if isinstance(content, dict) else None
+    if kind != "LORA":
+        raise CheckpointError(f"the adapter is of the kind {kind!r}, expected 'LORA'", str(path), _RESTORE)
 
 
 def read_tokenizer(place: Path, *, as_stored: bool) -> Any:
@@ -229,8 +267,9 @@ def read_tokenizer(place: Path, *, as_stored: bool) -> Any:
     try:
         tokenizer = kind.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # tokenizers raises bare Exception for bad files
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"the tokenizer cannot be loaded: {reason}", str(place), _RESTORE) from error
+        raise CheckpointError(
+            f"the tokenizer cannot be loaded: {first_line(error)}", str(place), _RESTORE
+        ) from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise CheckpointError("the tokenizer has no fast form", str(place), "convert it to a tokenizer.json")
     return tokenizer

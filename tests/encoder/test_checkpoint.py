@@ -341,14 +341,55 @@ def test_pooling_of_an_encoder_cannot_be_chosen(encoder_directory):
 def test_a_name_on_the_hub_is_fetched_and_read(monkeypatch, encoder_directory, encoder):
     asked = {}
 
-    def fake(name, revision, allow_patterns):
-        asked.update(name=name, revision=revision, patterns=allow_patterns)
+    def fake(name, revision, allow_patterns, local_files_only):
+        asked.update(name=name, revision=revision, patterns=allow_patterns, cached=local_files_only)
         return str(encoder_directory)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fake)
     assert _load("hf:org/name@v2").fingerprint == encoder.fingerprint
-    assert (asked["name"], asked["revision"]) == ("org/name", "v2")
+    assert (asked["name"], asked["revision"], asked["cached"]) == ("org/name", "v2", False)
     assert not [pattern for pattern in asked["patterns"] if pattern.endswith((".bin", ".py", ".pt", ".pkl"))]
+
+
+def test_opening_a_directory_downloads_nothing(monkeypatch, adapted):
+    place = adapted[0]
+    path = place / "llm2comp.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "base": {"kind": "name", "ref": "org/base"}}))
+
+    def fake(*args, local_files_only, **kwargs):
+        assert local_files_only
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fake)
+    with pytest.raises(CheckpointError, match="the backbone org/base is not on this machine") as caught:
+        _load(place)
+    assert "hf download org/base" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"peft_type": "PROMPT_TUNING"}', "the adapter is of the kind 'PROMPT_TUNING'"),
+        ("[]", "the adapter is of the kind None"),
+        ("{", "adapter_config.json cannot be read as JSON"),
+    ],
+)
+def test_an_adapter_that_is_no_lora_is_refused(adapted, content, message):
+    (adapted[0] / "adapter_config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=message):
+        _load(adapted[0])
+
+
+def test_a_damaged_adapter_is_refused(adapted):
+    _truncate("adapter_model.safetensors")(adapted[0])
+    with pytest.raises(CheckpointError, match="adapter_model.safetensors is damaged"):
+        _load(adapted[0])
+
+
+def test_an_adapter_without_our_file_is_refused(adapted):
+    (adapted[0] / "llm2comp.json").unlink()
+    with pytest.raises(CheckpointError, match="there is an adapter but no llm2comp.json"):
+        _load(f"{adapted[0]}?pooling=mean")
 
 
 def test_a_name_that_cannot_be_fetched_is_refused(monkeypatch):

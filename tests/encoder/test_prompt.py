@@ -39,6 +39,30 @@ def test_offsets_cross_chunks_in_order():
     assert [offsets[-1, 1] for offsets in found] == [len(text) for text in texts]
 
 
+_WORDS = st.lists(st.sampled_from(["fox", "wizards", "naïve", "😀", ".", "lazy\ndog", "a  b"]), max_size=60)
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(_WORDS.map(" ".join), min_size=1, max_size=4), longest=st.none() | st.integers(1, 30))
+def test_texts_in_pieces_and_chunks_give_the_same_tokens(texts, longest):
+    offsets, tokens = _TOKENIZER.offsets(texts), _TOKENIZER.ids(texts, longest=longest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("encoder.prompt._PIECE_CHARACTERS", 30)
+        patch.setattr("encoder.prompt._CHUNK_CHARACTERS", 50)
+        offsets_again, tokens_again = _TOKENIZER.offsets(texts), _TOKENIZER.ids(texts, longest=longest)
+    assert all(np.array_equal(*pair) for pair in zip(offsets, offsets_again, strict=True))
+    assert all(np.array_equal(*pair) for pair in zip(tokens.ids, tokens_again.ids, strict=True))
+    assert tokens.truncated == tokens_again.truncated
+
+
+def test_a_long_text_without_white_space_is_tokenised_whole(monkeypatch):
+    monkeypatch.setattr("encoder.prompt._PIECE_CHARACTERS", 30)
+    text = "x" * 100
+    offsets = _TOKENIZER.offsets([text])[0]
+    assert (offsets[0, 0], offsets[-1, 1]) == (0, 100)
+    assert (offsets[1:, 0] == offsets[:-1, 1]).all()
+
+
 def test_no_texts_give_no_offsets_and_no_ids():
     assert _TOKENIZER.offsets([]) == []
     assert _TOKENIZER.ids([]).ids == []
