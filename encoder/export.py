@@ -22,6 +22,7 @@ from encoder.checkpoint import Checkpoint, assemble_encoder, read_checkpoint
 from encoder.config import EncoderConfig
 from encoder.errors import CheckpointError, UnsupportedBackboneError, UsageError
 from encoder.model import Encoder
+from encoder.spec import parse_spec
 from encoder.weights import quiet_transformers
 
 TOLERANCE = 1e-5
@@ -39,7 +40,7 @@ def export_encoder(directory: str | Path, out: str | Path, *, replace: bool = Fa
     """Writes the export and tests it.
 
     Args:
-        directory: an encoder directory.
+        directory: an encoder directory, or `default` for the bundled one.
         out: where the export goes; must not exist unless `replace`.
         replace: take the place of what is there.
 
@@ -54,6 +55,7 @@ def export_encoder(directory: str | Path, out: str | Path, *, replace: bool = Fa
     target = Path(out)
     if target.exists() and not replace:
         raise UsageError("the place is taken", str(target), "choose another folder, or add --force")
+    directory = parse_spec(str(directory)).place
     parts = read_checkpoint(directory)
     if parts.config.attention_temperature != 1.0:
         raise UsageError(

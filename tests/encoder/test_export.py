@@ -5,10 +5,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from sentence_transformers import SentenceTransformer
 
 from encoder.checkpoint import load_encoder, save_encoder
-from encoder.config import Prompts
+from encoder.config import BaseReference, Prompts
 from encoder.errors import UnsupportedBackboneError, UsageError
 from encoder.export import TOLERANCE, export_encoder
 from encoder.memory import new_memory
@@ -82,6 +83,30 @@ def _scaled_rows(backbone, memory, memory_ids):
     backbone.resize_token_embeddings(max(memory_ids) + 1, mean_resizing=False)
     with torch.no_grad():
         backbone.get_input_embeddings().weight[memory_ids] = memory * 1.01 + 0.01
+
+
+def test_an_adapter_is_merged_into_the_export(tmp_path):
+    tiny_backbone().save_pretrained(tmp_path / "base")
+    model = get_peft_model(
+        tiny_backbone(), LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    )
+    save_encoder(
+        tmp_path / "encoder",
+        backbone=model,
+        memory=new_memory(model, 4),
+        tokenizer=tiny_tokenizer(),
+        config=tiny_config(base=BaseReference("path", "../base")),
+    )
+    encoder = load_encoder(str(tmp_path / "encoder"), device="cpu", dtype="float32")
+    export_encoder(tmp_path / "encoder", tmp_path / "out")
+    plain = SentenceTransformer(str(tmp_path / "out"), device="cpu", local_files_only=True)
+    assert np.allclose(plain.encode(_HOSTILE), encoder.encode_document(_HOSTILE), atol=1e-5)
+
+
+def test_the_bundled_encoder_can_be_named(tmp_path, monkeypatch):
+    _saved(tmp_path / "bundled")
+    monkeypatch.setattr("encoder.spec.__file__", str(tmp_path / "spec.py"))
+    assert export_encoder("default", tmp_path / "out") <= TOLERANCE
 
 
 def test_an_existing_place_is_kept_unless_replaced(tmp_path):
