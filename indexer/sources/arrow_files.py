@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from indexer.sources.names import distinct_names
 from indexer.sources.reader import SAMPLE_CHARS, SAMPLE_ROWS, ColumnSurvey, RawBatch, Reader, RowLog, Survey
 
 IPC_MARK = b"ARROW1"
+# Whether ids are unique is looked at this far; the indexing job sees the rest.
 _UNIQUE_ROWS = 200_000
+_UNIQUE_BATCH = 16_384
 
 
 class ArrowReader(Reader):
@@ -52,30 +55,31 @@ class ArrowReader(Reader):
         out = [field.name for field in self.schema if is_left_out(field.type)]
         names = [field.name for field in self.schema if field.name not in out]
         columns = {name: ColumnSurvey(metadata_type(self.schema.field(name).type)) for name in names}
-        for batch in self._sound_batches(names, SAMPLE_ROWS):
-            for name in names:
-                values = python_values(batch.column(name))
-                known = [value for value in values if value is not None]
-                columns[name].values = [v[:SAMPLE_CHARS] if type(v) is str else v for v in known]
-                columns[name].n_rows = len(values)
-            break
+        with self._soundly():
+            for batch in self._small_batches(names, SAMPLE_ROWS):
+                for name in names:
+                    values = python_values(batch.column(name))
+                    known = [value for value in values if value is not None]
+                    columns[name].values = [v[:SAMPLE_CHARS] if type(v) is str else v for v in known]
+                    columns[name].n_rows = len(values)
+                break
         for name in filter(looks_like_id, names):
             columns[name].is_unique = self._is_unique(name)
         notes = [f"left out, since they hold bytes or vectors: {', '.join(out)}"] if out else []
         return Survey(columns, notes=notes)
 
     def _is_unique(self, name: str) -> bool:
+        if pa.types.is_nested(self.schema.field(name).type):
+            return False
         seen: set[Any] = set()
         n = 0
-        for batch in self._sound_batches([name], 16_384):
-            column = batch.column(name)
-            if column.null_count or pa.types.is_nested(column.type):
-                return False
-            seen.update(column.to_pylist())
-            n += len(column)
-            if len(seen) < n or n >= _UNIQUE_ROWS:
-                break
-        return len(seen) == n
+        with self._soundly():
+            for batch in self._small_batches([name], _UNIQUE_BATCH):
+                seen.update(batch.column(name).to_pylist())
+                n += batch.num_rows
+                if len(seen) < n or None in seen or n >= _UNIQUE_ROWS:
+                    break
+        return len(seen) == n and None not in seen
 
     def batches(self, names: Sequence[str], rows: int, log: RowLog) -> Iterator[RawBatch]:
         """The named columns from the first row on.
@@ -83,24 +87,27 @@ class ArrowReader(Reader):
         Raises:
             InputError: it is damaged.
         """
-        self._done = 0
-        for batch in self._sound_batches(names, rows):
-            columns = {name: python_values(batch.column(name)) for name in names}
-            first = self._done + 1
-            self._done += batch.num_rows
-            yield RawBatch(columns, [f"{self.label} row {first + i}" for i in range(batch.num_rows)])
+        with self._soundly():
+            for batch in self._small_batches(names, rows):
+                columns = {name: python_values(batch.column(name)) for name in names}
+                first = self._done + 1
+                self._done += batch.num_rows
+                yield RawBatch(columns, [f"{self.label} row {first + i}" for i in range(batch.num_rows)])
 
-    def _sound_batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        done = 0
+    def _small_batches(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        found = self.record_batches(names, max(1, min(rows, self.rows_that_fit())))
+        return (batch for batch in found if batch.num_rows)
+
+    @contextmanager
+    def _soundly(self) -> Iterator[None]:
+        """Read from the first row on, and say of what Arrow cannot read that the file is damaged."""
+        self._done = 0
         try:
-            for batch in self.record_batches(names, max(1, min(rows, self.rows_that_fit()))):
-                if batch.num_rows:
-                    yield batch
-                done += batch.num_rows
+            yield
         except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise InputError(
-                f"{self.label} is damaged after row {done:,}: {first_line(error)}",
-                f"{self.label} row {done + 1:,}",
+                f"{self.label} is damaged after row {self._done:,}: {first_line(error)}",
+                f"{self.label} row {self._done + 1:,}",
                 "fetch or make the file again",
             ) from error
 

@@ -117,6 +117,10 @@ def readable(label: str) -> Iterator[None]:
             label,
             "fetch or make it again",
         ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{label} holds bytes that are no characters ({error.encoding})", label, "save the file as UTF-8"
+        ) from error
     except OSError as error:
         raise InputError(
             f"{label} cannot be read: {error.strerror or error}", label, "check the file"

@@ -12,7 +12,7 @@ from indexer.sources.cells import CellTypes
 from indexer.sources.columns import looks_like_id
 from indexer.sources.compressed import ByteStream, readable
 from indexer.sources.dialect import Dialect, detect_dialect, first_rows, has_header
-from indexer.sources.encoding import detect_encoding, has_broken_bytes
+from indexer.sources.encoding import detect_encoding, has_broken_bytes, without_surrogates
 from indexer.sources.lines import BATCH_CHARS, bounded_lines
 from indexer.sources.names import distinct
 from indexer.sources.reader import SAMPLE_CHARS, SAMPLE_ROWS, ColumnSurvey, RawBatch, Reader, RowLog, Survey
@@ -81,7 +81,7 @@ class DelimitedReader(Reader):
                 f"{self.label} has no header: its columns are called {names[0]} to {names[-1]}"
             )
             return names
-        names = distinct(rows[0])
+        names = distinct([without_surrogates(name) for name in rows[0]])
         if doubled := sorted({name.strip() for name in rows[0] if name.strip() and rows[0].count(name) > 1}):
             self._notes.append(
                 f"{self.label} has doubled column names, numbered from the second: {', '.join(doubled)}"

@@ -44,7 +44,11 @@ class JsonReader(Reader):
         if self._encoding not in ("utf-8-sig", "utf-16", "utf-32"):
             self._encoding = "utf-8"
         decoded = sample.decode(self._encoding, "replace").lstrip("\ufeff")
-        self._has_lines = has_one_object_a_line(decoded, is_whole=len(sample) < _SAMPLE_BYTES)
+        self._has_lines = has_one_object_a_line(
+            decoded,
+            is_whole=len(sample) < _SAMPLE_BYTES,
+            is_called_lines=any(suffix in (".jsonl", ".ndjson") for suffix in path.suffixes),
+        )
 
     def survey(self, max_bytes: int, log: RowLog) -> Survey:
         """Columns with types and sample values, from the first 1,000 rows and at most `max_bytes` more.

@@ -18,20 +18,27 @@ _WRAPPED = re.compile(
 _DECODER = json.JSONDecoder()
 
 
-def has_one_object_a_line(sample: str, is_whole: bool) -> bool:
-    """Whether the first line that is not blank is a JSON value of its own, and so the file is JSON lines."""
+def has_one_object_a_line(sample: str, *, is_whole: bool, is_called_lines: bool) -> bool:
+    """Whether the first line that is not blank is a JSON value of its own, and so the file is JSON lines.
+
+    Args:
+        sample: the first characters of the file.
+        is_whole: whether they are all.
+        is_called_lines: whether the file's name says so; settles whether an object with an array of objects is one
+            record or the wrapping of many.
+    """
     text = sample.lstrip()
     line, newline, rest = text.partition("\n")
     if line.lstrip().startswith("["):
         return False
     if not newline and not is_whole:
-        return not _WRAPPED.match(line)  # a first line of more than a megabyte
+        return is_called_lines or not _WRAPPED.match(line)  # a first line of more than a megabyte
     try:
         first = json.loads(line)
     except ValueError:
         # A broken first line among good ones is still JSON lines; a file that begins with "{" alone is not.
         return any(_is_object(other) for other in rest.split("\n")[:20])
-    if not rest.strip() and isinstance(first, dict):
+    if not is_called_lines and not rest.strip() and isinstance(first, dict):
         return not any(
             isinstance(value, list) and value and isinstance(value[0], dict) for value in first.values()
         )

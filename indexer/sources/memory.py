@@ -50,9 +50,12 @@ def memory_reader(table: Any, label: str) -> TableReader:
         return TableReader(table, label)
     if isinstance(table, pa.RecordBatch):
         return TableReader(pa.Table.from_batches([table]), label)
-    if not hasattr(table, "columns") or not hasattr(table, "iterrows"):
+    is_frame = hasattr(table, "columns") and hasattr(table, "iloc")
+    if not is_frame and hasattr(table, "__arrow_c_stream__"):
+        return TableReader(pa.table(table), label)  # what polars and others hand over without a copy
+    if not is_frame:
         raise InputError(
-            what=f"a {type(table).__name__} is no source",
+            what=f"an object of type {type(table).__name__} is no source",
             where=label,
             fix="give a path, a pandas frame or an Arrow table",
         )

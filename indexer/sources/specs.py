@@ -3,15 +3,16 @@
 import glob
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from encoder.errors import InputError
+from indexer.sources.compressed import readable
 from indexer.sources.detect import TABLES, file_reader, table_suffix
 from indexer.sources.folder import DocumentFile, DocumentsReader, document_kind, walk
 from indexer.sources.memory import memory_reader
-from indexer.sources.pipe import PipedFile
+from indexer.sources.pipe import PipedFile, standard_input
 from indexer.sources.reader import Reader
-from indexer.sources.saved_dataset import is_saved_dataset, saved_dataset_readers
+from indexer.sources.saved_dataset import SavedDatasetReader, is_saved_dataset, saved_dataset_readers
 
 # What lies beside tables in a downloaded folder and is not meant.
 _BESIDE_TABLES = ("readme", "license", "licence", "changelog", "contributing", "notice", "citation")
@@ -28,20 +29,29 @@ def readers_of(spec: Any, *, is_only: bool) -> list[Reader]:
         InputError: there is nothing there that can be read.
     """
     if not isinstance(spec, (str, Path)):
-        return [memory_reader(spec, "table")]
+        return [_memory_reader(spec)]
     if str(spec) == "-":
-        return [_piped_reader()]
+        return [_piped_reader(standard_input(), "stdin")]
     path = Path(spec).expanduser()
     if path.is_dir():
         return _folder_readers(path, str(spec), is_only)
     if any(mark in str(spec) for mark in "*?[") and not path.exists():
         return _glob_readers(path, str(spec))
+    if path.exists() and not path.is_file():
+        with readable(str(spec)), path.open("rb") as pipe:
+            return [_piped_reader(pipe, str(spec))]
     return [file_reader(path, str(spec))]
 
 
-def _piped_reader() -> Reader:
-    piped = PipedFile()
-    reader = file_reader(piped.path, "stdin")
+def _memory_reader(table: Any) -> Reader:
+    if hasattr(table, "with_format") and hasattr(table, "features"):
+        return SavedDatasetReader(table, "dataset")
+    return memory_reader(table, "table")
+
+
+def _piped_reader(pipe: IO[bytes], label: str) -> Reader:
+    piped = PipedFile(pipe, label)
+    reader = file_reader(piped.path, label)
     reader.keeps = piped  # the file goes when the reader goes
     return reader
 

@@ -189,6 +189,15 @@ def test_a_long_document_is_cut_like_a_short_one(word_embedder):
     assert all(passage.content.endswith("say why.") for passage in passages)
 
 
+@pytest.mark.slow
+def test_a_document_of_50_megabytes_is_cut(word_embedder):
+    text = story(50_000_000 // 82)
+    assert len(text) > 50_000_000
+    passages = cut(word_embedder, text)
+    assert passages[-1].end == len(text)
+    assert max(b.start - a.end for a, b in zip(passages, passages[1:], strict=False)) <= 1
+
+
 def test_neighbours_do_not_change_how_a_document_is_cut(word_embedder):
     documents = [Document(None, "t" * (i % 3), story(i)) for i in range(12)]
     together = cut_passages(documents, word_embedder)

@@ -138,6 +138,36 @@ def test_doubled_names_in_parquet_are_numbered(tmp_path):
     assert documents(source)[0].metadata == {"n": 1, "n_2": 4}
 
 
+def test_text_in_parquet_that_is_not_utf8_names_the_row(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(table(3000), path, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace(b"night 2900.", b"night \xff900."))
+    with pytest.raises(InputError, match="is damaged after row 2,048"):
+        documents(open_sources([path]))
+
+
+def test_a_truncated_arrow_file_is_named(tmp_path):
+    path = tmp_path / "a.arrow"
+    with pa.ipc.new_file(str(path), typed_table().schema) as writer:
+        writer.write_table(typed_table())
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match="is not a whole Arrow file"):
+        open_sources([path])
+
+
+def test_a_dataset_in_memory_and_a_stream_of_arrow_are_sources():
+    from datasets import Dataset
+
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return table(3).__arrow_c_stream__(requested_schema)
+
+    assert (
+        len(documents(open_sources([Dataset.from_dict({"text": [f"{PROSE} {i}" for i in range(4)]})]))) == 4
+    )
+    assert len(documents(open_sources([Stream()]))) == 3
+
+
 def test_nan_is_null():
     source = open_sources([pa.table({"text": [f"{PROSE} {i}" for i in range(2)], "v": [np.nan, 1.0]})])
     assert [d.metadata["v"] for d in documents(source)] == [None, 1.0]

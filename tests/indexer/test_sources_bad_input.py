@@ -4,7 +4,9 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import sys
+import threading
 
 import pytest
 import zstandard
@@ -81,7 +83,7 @@ def test_nothing_named_is_refused():
 
 
 def test_what_is_no_source_is_refused():
-    with pytest.raises(InputError, match="a int is no source"):
+    with pytest.raises(InputError, match="an object of type int is no source"):
         open_sources([7])
 
 
@@ -126,6 +128,21 @@ def test_standard_input_is_csv_or_json_lines(monkeypatch, content):
     assert len(documents(source)) == 2000
     assert len(documents(source)) == 2000, "it can be read again"
     assert documents(source)[0].row in ("stdin line 1", "stdin line 2")
+
+
+def test_a_named_pipe_is_read_like_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(CSV,))
+    writer.start()
+    source = open_sources([tmp_path / "pipe"])
+    writer.join()
+    assert len(documents(source)) == 2000
+
+
+def test_characters_cut_in_two_at_the_end_of_a_wide_encoding_are_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes(CSV.decode().encode("utf-16")[:-1])
+    with pytest.raises(InputError, match="a.csv holds bytes that are no characters .utf-16"):
+        documents(open_sources([tmp_path / "a.csv"]))
 
 
 def test_an_empty_pipe_is_refused(monkeypatch):

@@ -186,7 +186,7 @@ JSON = st.recursive(
 )
 def test_any_objects_can_be_read(tmp_path_factory, records, is_array):
     records = [record | {"body": f"{PROSE} {i}"} for i, record in enumerate(records)]
-    path = tmp_path_factory.mktemp("json") / "a.json"
+    path = tmp_path_factory.mktemp("json") / ("a.json" if is_array else "a.jsonl")
     path.write_text(json.dumps(records) if is_array else as_lines(records))
     source = open_sources([path], text="body")
     found = documents(source)
