@@ -29,7 +29,7 @@ def to_csv(result: SearchResult, corpus: str) -> bytes:
             *_origin(result, corpus),
         ]
         writer.writerow([guard_formula(cell) for cell in cells])
-    return sheet.getvalue().encode("utf-8-sig", "replace")
+    return sheet.getvalue().encode("utf-8-sig")
 
 
 def to_jsonl(result: SearchResult, corpus: str) -> bytes:
@@ -39,7 +39,7 @@ def to_jsonl(result: SearchResult, corpus: str) -> bytes:
     for hit in result.hits:
         record = {**_record(hit), "metadata": hit.metadata, **origin}
         lines.append(json.dumps(record, ensure_ascii=False, default=str) + "\n")
-    return "".join(lines).encode("utf-8", "replace")
+    return "".join(lines).encode()
 
 
 def to_parquet(result: SearchResult, corpus: str) -> bytes:

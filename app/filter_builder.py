@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.display import clean_for_display, one_line
+from app.display import clean_for_display, esc_md, one_line
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset(
@@ -149,8 +149,12 @@ def _draw_days(column: str, kind: str, searcher: Any, key: str) -> str:
         "max_value": highest,
         "format": "YYYY-MM-DD",
     }
-    first = left.date_input("First day", key=f"{key}_first", help=f"The earliest is {lowest}.", **bounds)
-    last = right.date_input("Last day", key=f"{key}_last", help=f"The latest is {highest}.", **bounds)
+    first = left.date_input(
+        "First day", key=f"{key}_first", help=f"The earliest is {esc_md(str(lowest))}.", **bounds
+    )
+    last = right.date_input(
+        "Last day", key=f"{key}_last", help=f"The latest is {esc_md(str(highest))}.", **bounds
+    )
     return days_clause(column, kind, first, last)
 
 

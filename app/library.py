@@ -29,10 +29,9 @@ _UPLOAD_ENDINGS = frozenset(
         ".html",
         ".htm",
         ".pdf",
-        ".gz",
-        ".zst",
     ]
 )
+_PACKED_ENDINGS = frozenset({".gz", ".zst"})
 _LONGEST_NAME = 60
 
 
@@ -116,8 +115,9 @@ def store_upload(client_name: str, content: bytes) -> Path:
         InputError: files of this ending are not read.
     """
     endings = [ending.casefold() for ending in Path(client_name).suffixes[-2:]]
-    endings = endings if endings and endings[-1] in {".gz", ".zst"} else endings[-1:]
-    if not endings or any(ending not in _UPLOAD_ENDINGS for ending in endings):
+    packed = endings[-1:] if endings and endings[-1] in _PACKED_ENDINGS else []
+    endings = endings if packed else endings[-1:]
+    if len(endings) == len(packed) or any(ending not in _UPLOAD_ENDINGS for ending in endings[:1]):
         raise InputError(
             f"files that end in {''.join(endings) or 'nothing'} are not read",
             "uploaded file",

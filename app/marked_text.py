@@ -3,6 +3,8 @@
 The text travels as data and is put into the page with `textContent` only, so no part of it is ever read as markup.
 """
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app.rows import Piece, pieces
@@ -65,7 +67,7 @@ export default function ({ data, parentElement }) {
 _component = st.components.v2.component("llm2comp.marked_text", html=_HTML, css=_CSS, js=_JS)
 
 
-def marked_title(title: str, words: frozenset[str], *, key: str) -> None:
+def marked_title(title: str, words: Sequence[str], *, key: str) -> None:
     """Shows a title as a heading of the page; unlike in a Markdown heading, what is copied is what was written."""
     shown = pieces(title, (0, len(title)), words) or [Piece("(no title)", True, False)]
     _mount(shown, key=key, is_title=True)

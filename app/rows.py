@@ -1,43 +1,18 @@
 """Hits as rows of a table, as snippets and as marked pieces of a document; pure, no widgets."""
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.display import clean_for_display, one_line
+from indexer import keywords
 from indexer.hits import Hit
+from indexer.snippets import best_window, mark_words
 
 SNIPPET_CHARS, TITLE_CHARS = 120, 68  # three lines of the table
 ROWS_A_PAGE = 25
-_WORD = re.compile(r"\w+")
-# Words that the keyword index leaves out; marking them would only make noise.
-_UNMARKED = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "with",
-    ]
-)
-_SHORTEST_STEM = 4
-_ENDINGS = ("ing", "ed", "es", "s")
+# Too common to tell why a hit was found; the keyword index leaves them out as well.
+_COMMON = frozenset("a an and are as at be by for from in is it of on or that the this to with".split())  # noqa: SIM905
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +30,15 @@ class Piece:
     is_match: bool
 
 
-def query_words(query: str) -> frozenset[str]:
-    """The stems of the words asked for: without excluded ones (-word), OR, and words too common to matter."""
-    wanted = re.sub(r'(?:^|\s)-(?:"[^"]*"|\S+)', " ", query)
-    words = (word for word in _WORD.findall(wanted) if word not in {"OR", "AND"})
-    return frozenset(_stem(word) for word in words if word.casefold() not in _UNMARKED)
+def query_words(query: str) -> list[str]:
+    """The words of a query that are marked in what it found."""
+    return [word for word in keywords.query_words(query) if word.casefold() not in _COMMON]
 
 
-def match_spans(text: str, words: frozenset[str]) -> list[tuple[int, int]]:
-    """Start and end of every word of `text` that was asked for, in order, never overlapping."""
-    if not words:
-        return []
-    return [found.span() for found in _WORD.finditer(text) if _stem(found[0]) in words]
-
-
-def snippet(text: str, words: frozenset[str], width: int = SNIPPET_CHARS) -> str:
+def snippet(text: str, words: Sequence[str], width: int = SNIPPET_CHARS) -> str:
     """One line of at most about `width` characters, from the place where most query words stand together."""
-    spans = match_spans(text, words)
-    start = _best_start(spans, width) if spans else 0
-    if start + width >= len(text):
-        start = max(0, len(text) - width)
-    if start > 0:  # begin at a word, with a little of what stands before
-        space = text.find(" ", start)
-        start = space + 1 if 0 <= space < start + width // 4 else start
-    piece = shorten(one_line(text[start : start + 2 * width]), width)
-    return f"… {piece}" if start > 0 else piece
+    start, end = best_window(text, mark_words(text, words), width)
+    return f"{'… ' if start > 0 else ''}{one_line(text[start:end])}{'…' if end < len(text) else ''}"
 
 
 def shorten(line: str, width: int) -> str:
@@ -90,7 +49,7 @@ def shorten(line: str, width: int) -> str:
     return f"{cut[: cut.rfind(' ')] if ' ' in cut[width // 2 :] else cut}…"
 
 
-def table_row(hit: Hit, words: frozenset[str]) -> dict[str, Any]:
+def table_row(hit: Hit, words: Sequence[str]) -> dict[str, Any]:
     """The hit as one line of the table of hits."""
     return {
         "rank": hit.rank,
@@ -118,7 +77,7 @@ def value_text(value: Any) -> str:
     return one_line(str(value)).removesuffix(" 00:00:00")
 
 
-def pieces(text: str, span: tuple[int, int], words: frozenset[str], limit: int | None = None) -> list[Piece]:
+def pieces(text: str, span: tuple[int, int], words: Sequence[str], limit: int | None = None) -> list[Piece]:
     """The document cut where its look changes: at the found passage's ends and at query words within it.
 
     With a limit, only about that many characters around the passage's start are kept, with "…" where text is left out.
@@ -128,7 +87,7 @@ def pieces(text: str, span: tuple[int, int], words: frozenset[str], limit: int |
     result = [Piece("… ", False, False)] if first > 0 else []
     result.append(_piece(text[first:start]))
     position = start
-    for begin, finish in match_spans(text[start:end], words):
+    for begin, finish in mark_words(text[start:end], words):
         result.append(_piece(text[position : start + begin], in_passage=True))
         result.append(_piece(text[start + begin : start + finish], in_passage=True, is_match=True))
         position = start + finish
@@ -148,24 +107,3 @@ def _window(length: int, span: tuple[int, int], limit: int | None) -> tuple[int,
     spare = max(0, limit - (span[1] - span[0]))
     first = max(0, min(span[0] - spare // 2, length - limit))
     return first, min(length, first + limit)
-
-
-def _best_start(spans: list[tuple[int, int]], width: int) -> int:
-    """Where a window of `width` holds most matches; the earliest of equals."""
-    best, most, last = spans[0][0], 0, 0
-    for number, (start, _) in enumerate(spans):
-        last = max(last, number)
-        while last < len(spans) and spans[last][1] <= start + width:
-            last += 1
-        if last - number > most:
-            best, most = start, last - number
-    return max(0, best - width // 6)
-
-
-def _stem(word: str) -> str:
-    """A rough stem: enough to mark "maps" for "map", not meant to rank anything."""
-    folded = word.casefold()
-    for ending in _ENDINGS:
-        if folded.endswith(ending) and len(folded) - len(ending) >= _SHORTEST_STEM:
-            return folded.removesuffix(ending)
-    return folded.removesuffix("s") if len(folded) > 3 else folded

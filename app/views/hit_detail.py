@@ -1,5 +1,7 @@
 """The picked hit in full: its text with the passage and the query's words marked, the parts of its score, its fields."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -12,7 +14,7 @@ from app.theme import DENSE_HELP, KEYWORD_HELP, SCORE_HELP
 from indexer.hits import Hit
 
 
-def show_hit(opened: session.Opened, hit: Hit, words: frozenset[str]) -> None:
+def show_hit(opened: session.Opened, hit: Hit, words: Sequence[str]) -> None:
     """Draws one hit; the document's whole text is fetched only now."""
     document = opened.searcher.document(hit.document_id)
     with st.container(key="hit"):

@@ -15,7 +15,7 @@ from encoder.errors import InputError, Llm2CompError
 _PATH_TAB = ":material/folder_open: Path on this machine"
 _UPLOAD_TAB = ":material/upload: Upload"
 _DEMO_TAB = ":material/science: Demo"
-_ROLES = ("text", "title", "id")
+_ROLE_LABELS = {"text": "Column of the text", "title": "Column of the title", "id": "Column of the id"}
 
 
 def draw_import(*, demo_first: bool) -> None:
@@ -110,11 +110,11 @@ def _choose_roles(guessed: dict[str, str], columns: list[str], source: Path) -> 
     if not columns:
         return {}
     chosen = {}
-    for role, place in zip(_ROLES, st.columns(len(_ROLES)), strict=True):
+    for role, place in zip(_ROLE_LABELS, st.columns(len(_ROLE_LABELS)), strict=True):
         guess = guessed.get(role, "")
         options = list(dict.fromkeys([guess, *guessed.values(), *columns]))
         picked = place.selectbox(
-            f"Column of the {role}",  # our own three words
+            _ROLE_LABELS[role],
             options,
             format_func=lambda option: one_line(option) or "none",
             key=f"import_{role}_{source}",

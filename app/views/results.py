@@ -1,6 +1,6 @@
 """The answer on the search page: a table of hits beside the picked one, where it came from, and ways to take it along."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pandas as pd
@@ -67,7 +67,7 @@ def _draw_like_line() -> None:
     )
 
 
-def _draw_table(shown: list[Hit], words: frozenset[str]) -> Hit:
+def _draw_table(shown: list[Hit], words: Sequence[str]) -> Hit:
     """Draws one page of hits and returns the picked one."""
     view = session.view()
     ids = [hit.id for hit in shown]

@@ -1,0 +1,121 @@
+"""The corpora page: cards, imports and jobs, without a browser."""
+
+import time
+
+import pandas as pd
+import pytest
+
+from app import jobs
+from app.views.corpora import health_word
+
+
+def text_of(test):
+    kinds = (test.text, test.markdown, test.caption, test.code, test.subheader)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def button(test, key):
+    return next(found for found in test.button if found.key == key)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    calls = []
+    monkeypatch.setattr(jobs, "start", lambda title, arguments, into: calls.append((title, arguments, into)))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("info", "findings", "word"),
+    [
+        ({"version": 0}, [], "Empty"),
+        ({"version": 2, "unpublished_rows": 5}, [], "Behind"),
+        ({"version": 2, "unpublished_rows": 0}, [], "Ready"),
+        ({"version": 2, "unpublished_rows": 0}, ["x"], "Damaged"),
+    ],
+)
+def test_health_is_one_word(info, findings, word):
+    assert health_word(info, findings)[0] == word
+
+
+def test_a_card_tells_size_encoder_and_freshness(roads, open_app):
+    test = open_app("corpora")
+    assert [metric.value for metric in test.metric[:2]] == ["3", "3"]
+    assert "Encoder words, 32 numbers a passage · index flat · version 1 · published just now" in text_of(
+        test
+    )
+    assert str(roads.path) in text_of(test)
+    assert not test.exception
+
+
+def test_a_card_opens_its_corpus_in_search(roads, open_app):
+    test = open_app("corpora")
+    button(test, "open_roads").click().run()
+    assert test.title[0].value == "Search"
+    assert dict(test.query_params) == {"c": "roads"}
+
+
+def test_a_damaged_collection_is_named_and_the_others_stay(roads, make_collection, open_app):
+    other = make_collection([("1", "T", "text", "t", 1)], name="other")
+    (other.path / "collection.json").write_text("{")
+    test = open_app("corpora")
+    assert "Cannot be opened" in text_of(test)
+    assert "version 1" in text_of(test)
+    assert not test.exception
+
+
+def test_a_file_is_imported_by_its_path(library_home, open_app, started):
+    file = library_home / "news.csv"
+    text = "A long enough sentence of prose that is surely the text of this table, number"
+    pd.DataFrame({"id": range(5), "title": list("abcde"), "body": [f"{text} {n}." for n in range(5)]}).to_csv(
+        file
+    )
+    test = open_app("corpora")
+    test.text_input(key="import_path").set_value(str(file)).run()
+    assert {box.label: box.value for box in test.selectbox}["Column of the text"] == "body"
+    button(test, "start_import").click().run()
+    into = library_home / "collections" / "news"
+    assert started == [("Import news", ["index", str(file), "--into", str(into)], into)]
+
+
+def test_a_chosen_column_is_passed_on(library_home, open_app, started):
+    file = library_home / "news.csv"
+    text = "A long enough sentence of prose that is surely the text of this table, number"
+    other = "Another sentence of prose which is shorter"
+    rows = {"-other": [f"{other} {n}" for n in range(5)], "body": [f"{text} {n}." for n in range(5)]}
+    pd.DataFrame(rows).to_csv(file, index=False)
+    test = open_app("corpora")
+    test.text_input(key="import_path").set_value(str(file)).run()
+    next(box for box in test.selectbox if box.label == "Column of the text").select("-other").run()
+    button(test, "start_import").click().run()
+    assert started[0][1][4:] == ["--text=-other"]
+
+
+def test_a_path_without_a_file_is_named(library_home, open_app):
+    test = open_app("corpora")
+    test.text_input(key="import_path").set_value("/no/such/file.csv").run()
+    assert "there is nothing at /no/such/file.csv" in text_of(test)
+
+
+def test_a_source_that_cannot_be_read_is_explained(library_home, open_app):
+    file = library_home / "empty.csv"
+    file.write_text("")
+    test = open_app("corpora")
+    test.text_input(key="import_path").set_value(str(file)).run()
+    assert "This did not work" in text_of(test)
+    assert not test.exception
+
+
+def test_a_job_is_listed_with_its_log_and_can_be_removed(library_home, open_app, monkeypatch):
+    popen = jobs.subprocess.Popen
+    program = ["sh", "-c", "echo '**no** such file'; exit 1"]
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda command, **rest: popen(program, **rest))
+    job = jobs.start("Import [x](http://evil.example)", ["index"], library_home)
+    while jobs.status(job) in jobs.ALIVE:
+        time.sleep(0.05)
+    test = open_app("corpora")
+    assert "Failed" in text_of(test)
+    assert "**no** such file" in [code.value for code in test.code]
+    assert not any("](http" in element.value for element in test.markdown)
+    button(test, f"forget_{job.id}").click().run()
+    assert jobs.all_jobs() == []

@@ -1,0 +1,169 @@
+"""Jobs are processes: they end, fail, are stopped, are killed, and go on."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from app import jobs
+from encoder.errors import InputError
+
+WORKER = """
+import json, pathlib, sys, time
+folder = pathlib.Path.cwd()
+runs = folder / "runs"
+runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
+def say(done):
+    file = pathlib.Path(sys.argv[sys.argv.index("--progress-file") + 1])
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps({"stage": "indexing", "done": done, "total": 9, "rate": 3.0, "seconds_left": 2.0,
+        "state": "running", "heartbeat": time.time(), "unknown": 1}))
+    new.replace(file)
+kind = sys.argv[1]
+say(3)
+print("hello from", kind, flush=True)
+if kind == "fail":
+    sys.exit(1)
+if kind == "sleep":
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.fixture
+def worker(library_home, monkeypatch):
+    """Lets jobs run a small program of ours instead of the real command."""
+    script = library_home / "worker.py"
+    script.write_text(WORKER)
+    popen = jobs.subprocess.Popen
+    monkeypatch.setattr(
+        jobs.subprocess,
+        "Popen",
+        lambda command, **rest: popen([command[0], str(script), *command[4:]], **rest),
+    )
+    started = []
+
+    def start(kind):
+        started.append(jobs.start(f"Import {kind}", [kind], library_home / "into"))
+        return started[-1]
+
+    yield start
+    for job in started:
+        if jobs.status(job) in jobs.ALIVE:
+            os.killpg(job.pid, signal.SIGKILL)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def latest(job):
+    return next(found for found in jobs.all_jobs() if found.id == job.id)
+
+
+def test_a_job_runs_the_command_that_a_person_would_type(library_home, monkeypatch):
+    commands = []
+    popen = jobs.subprocess.Popen
+    monkeypatch.setattr(
+        jobs.subprocess, "Popen", lambda command, **rest: commands.append(command) or popen(["true"], **rest)
+    )
+    job = jobs.start("t", ["index", "a.csv", "--into", "x"], library_home)
+    (command,) = commands
+    assert command[1:7] == ["-P", "-m", "app.cli", "index", "a.csv", "--into"]
+    assert command[-2:] == ["--progress-file", str(job.folder / "progress.json")]
+
+
+def test_a_job_ends_and_tells_its_progress_and_log(worker):
+    job = worker("quick")
+    wait_for(lambda: jobs.status(job) == "done")
+    assert jobs.progress(job).done == 3
+    assert jobs.log_tail(job) == "hello from quick"
+    assert latest(job).exit_code == 0
+
+
+def test_a_failed_job_is_told_from_a_lost_one(worker):
+    job = worker("fail")
+    wait_for(lambda: jobs.status(job) == "failed")
+
+
+def test_a_cancelled_job_can_go_on(worker):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    job = jobs.cancel(job)
+    wait_for(lambda: jobs.status(job) == "cancelled")
+    again = jobs.resume(latest(job))
+    assert again.id == job.id
+    assert again.pid != job.pid
+    wait_for(lambda: (job.folder / "runs").read_text() == "xx")
+    assert jobs.status(again) == "running"
+    with pytest.raises(InputError, match="still at work"):
+        jobs.resume(again)
+
+
+def test_a_second_cancel_kills(worker):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    os.kill(job.pid, signal.SIGSTOP)  # deaf to a polite request
+    job = jobs.cancel(job)
+    assert jobs.status(job) == "running"
+    job = jobs.cancel(job)
+    wait_for(lambda: jobs.status(job) == "cancelled")
+
+
+def test_a_job_killed_from_outside_is_lost(worker):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    os.killpg(job.pid, signal.SIGKILL)
+    wait_for(lambda: jobs.status(job) == "lost")
+
+
+def test_a_job_of_an_earlier_server_is_judged_by_its_process(worker, monkeypatch):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    child = jobs._children.pop(job.id)  # as after a restart of the server
+    assert jobs.status(latest(job)) == "running"
+    os.killpg(job.pid, signal.SIGKILL)
+    wait_for(lambda: jobs.status(latest(job)) == "lost")
+    child.wait()
+
+
+def test_another_process_with_the_same_number_is_not_the_job(worker):
+    job = worker("quick")
+    wait_for(lambda: jobs.status(job) == "done")
+    file = job.folder / "job.json"
+    content = json.loads(file.read_text()) | {"pid": os.getpid(), "exit_code": None, "process_start": "1"}
+    file.write_text(json.dumps(content))
+    assert jobs.status(latest(job)) == "lost"
+
+
+def test_a_stale_heartbeat_is_told(worker, monkeypatch):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    assert jobs.status(job) == "running"
+    later = time.time() + 500
+    monkeypatch.setattr(jobs.time, "time", lambda: later)
+    assert jobs.status(job) == "silent"
+
+
+def test_an_ended_job_can_be_removed_and_a_working_one_not(worker):
+    job = worker("quick")
+    wait_for(lambda: jobs.status(job) == "done")
+    working = worker("sleep")
+    jobs.forget(job)
+    jobs.forget(working)
+    assert [found.id for found in jobs.all_jobs()] == [working.id]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 99, "id": "x"}', '{"format": 1}'])
+def test_a_foreign_or_damaged_job_folder_is_passed_over(library_home, content):
+    folder = library_home / "jobs" / "x"
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(content)
+    assert jobs.all_jobs() == []

@@ -1,0 +1,90 @@
+"""The library knows collections by where they lie, and writes only inside its folder."""
+
+import pytest
+
+from app import library
+from encoder.errors import InputError
+
+
+def a_collection(folder):
+    folder.mkdir(parents=True)
+    (folder / "collection.json").write_text("{}")
+    return folder
+
+
+def test_collections_of_the_home_are_found(library_home):
+    a_collection(library_home / "collections" / "news")
+    (library_home / "collections" / "half-made").mkdir()
+    assert [entry.key for entry in library.known()] == ["news"]
+
+
+def test_a_missing_home_is_an_empty_library(monkeypatch, tmp_path):
+    monkeypatch.setenv("LLM2COMP_HOME", str(tmp_path / "none"))
+    assert library.known() == []
+    assert library.find("") is None
+
+
+def test_remembered_collections_come_first_and_vanish_with_their_folder(library_home, tmp_path):
+    a_collection(library_home / "collections" / "a")
+    first, second = a_collection(tmp_path / "x" / "one"), a_collection(tmp_path / "x" / "two")
+    library.remember([first])
+    library.remember([second])
+    assert [entry.key for entry in library.known()] == ["two", "one", "a"]
+    (second / "collection.json").unlink()
+    assert [entry.key for entry in library.known()] == ["one", "a"]
+
+
+def test_two_collections_of_one_name_have_two_keys(library_home, tmp_path):
+    one, two = a_collection(tmp_path / "x" / "news"), a_collection(tmp_path / "y" / "news")
+    library.remember([one, two])
+    first, second = library.known()
+    assert first.key == "news"
+    assert second.key.startswith("news~")
+    assert library.find(second.key) == second
+    assert library.find("nosuch") is None
+
+
+def test_a_damaged_list_is_an_empty_list(library_home):
+    (library_home / "library.json").write_text("[1")
+    assert library.known() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("My News 2024", "my-news-2024"),
+        ("../../etc", "etc"),
+        ("a/b\\c", "a-b-c"),
+        ("Café", "café"),
+        ("x" * 99, "x" * 60),
+    ],
+)
+def test_a_corpus_name_becomes_a_folder_of_the_library(library_home, name, folder):
+    assert library.collection_path(name) == library_home / "collections" / folder
+
+
+@pytest.mark.parametrize("name", ["", " ", "..", "///", "\0"])
+def test_a_name_without_letters_is_refused(library_home, name):
+    with pytest.raises(InputError, match="cannot be the name of a corpus"):
+        library.collection_path(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("../../x.csv", "upload.csv"),
+        ("a b'\"; rm.JSONL.gz", "upload.jsonl.gz"),
+        ("\0.tar.parquet", "upload.parquet"),
+    ],
+)
+def test_of_an_uploaded_name_only_the_ending_stays(library_home, name, stored):
+    path = library.store_upload(name, b"x")
+    assert path.name == stored
+    assert path.parent.parent == library_home / "uploads"
+    assert path.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["x", "x.exe", "x.gz", "x.csv/..", "x.exe.gz"])
+def test_files_that_are_not_read_are_refused(library_home, name):
+    with pytest.raises(InputError, match="are not read"):
+        library.store_upload(name, b"x")
