@@ -1,0 +1,155 @@
+"""A student learns the teacher's vectors: stage B, one loop that a killed run goes on with.
+
+Own and not a library's trainer: there is no label, no padding and no evaluation batch, the batches come from
+numpy, and a step is five lines. Shapes: B texts in a batch, T tokens, D numbers per vector, N texts.
+"""
+
+import json
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from encoder.atomic import write_bytes
+from encoder.memory import MemoryModel
+from encoder.pooling import normalise, pool_memory
+from train.config import DistilConfig
+from train.lessons import Lessons, batches
+
+_STATE = "state.safetensors"
+_LOG = "log.jsonl"
+_REGRESSION_WEIGHT = 5.0
+
+
+def distil(
+    student: MemoryModel, lessons: Lessons, held_out: Lessons, schedule: DistilConfig, run: Path
+) -> None:
+    """Trains a student in place until the schedule's last step.
+
+    Args:
+        student: trained from its own weights, or from those of the run if that has begun.
+        lessons: with targets as wide as the student.
+        held_out: never trained on; its cosine is logged.
+        schedule: the rate falls linearly to 0 at its end.
+        run: holds the state to go on with, and the log; created.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    optimizer = _new_optimizer(student, schedule)
+    first = _restore(student, optimizer, run / _STATE)
+    stream = batches(
+        lessons,
+        budget_tokens=schedule.batch_tokens,
+        extra_tokens=student.n_memory,
+        long_share=schedule.long_share,
+        seed=schedule.seed,
+    )
+    forward = torch.compile(student, dynamic=True) if schedule.compile else student
+    begin, tokens, losses = time.monotonic(), 0, []
+    for step, texts in enumerate(islice(stream, first, schedule.steps), first):
+        ids_BT = torch.from_numpy(lessons.rows(texts))
+        target_BD = torch.from_numpy(lessons.targets[texts].astype(np.float32))
+        _set_rates(optimizer, schedule, step)
+        losses.append(_step(forward, student, optimizer, ids_BT, target_BD, autocast=schedule.autocast))
+        tokens += ids_BT.numel()
+        if (step + 1) % schedule.checkpoint_steps == 0 or step + 1 == schedule.steps:
+            _store(student, optimizer, run / _STATE, step + 1)
+            entry = {"step": step + 1, "loss": float(np.mean(losses)), "seconds": time.monotonic() - begin}
+            entry |= {"tokens": tokens, **held_out_cosine(student, held_out, autocast=schedule.autocast)}
+            _log(run / _LOG, entry)
+            losses = []
+
+
+def _step(
+    forward: Any,
+    student: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ids_BT: Tensor,
+    target_BD: Tensor,
+    *,
+    autocast: bool,
+) -> float:
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        memory_BMD = forward(ids_BT, torch.ones_like(ids_BT))
+    vectors_BD = normalise(pool_memory(memory_BMD))
+    loss = _REGRESSION_WEIGHT * (1 - (vectors_BD * target_BD).sum(-1)).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def held_out_cosine(student: MemoryModel, lessons: Lessons, *, autocast: bool = False) -> dict[str, float]:
+    """Mean cosine to the teacher of short and of long texts, which differ by 0.02 and more.
+
+    Args:
+        student: as wide as the targets.
+        lessons: N texts, at least one; a kind that does not occur is left out of the result.
+        autocast: compute in bfloat16.
+    """
+    cosine_N = np.empty(len(lessons), np.float32)
+    order = np.argsort(lessons.lengths, kind="stable")
+    for texts in np.array_split(order, max(1, len(order) // 64)):
+        length = int(lessons.lengths[texts].max())
+        place = np.minimum(lessons.start[texts][:, None] + np.arange(length), len(lessons.ids) - 1)
+        mask_BT = torch.from_numpy(np.arange(length) < lessons.lengths[texts][:, None])
+        ids_BT = torch.from_numpy(lessons.ids[place].astype(np.int64))
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            vectors_BD = normalise(pool_memory(student(ids_BT, mask_BT)))
+        cosine_N[texts] = (vectors_BD.numpy() * lessons.targets[texts]).sum(-1)
+    kinds = {"held_out_short": ~lessons.is_long, "held_out_long": lessons.is_long}
+    return {name: float(cosine_N[rows].mean()) for name, rows in kinds.items() if rows.any()}
+
+
+def _new_optimizer(student: MemoryModel, schedule: DistilConfig) -> torch.optim.Optimizer:
+    table = student.backbone.get_input_embeddings().weight  # type: ignore[operator]
+    layers = [weight for weight in student.parameters() if weight is not table]
+    matrices = [weight for weight in layers if weight.ndim == 2 and weight is not student.memory]
+    rest = [weight for weight in layers if weight.ndim != 2 or weight is student.memory]
+    groups = [
+        {"params": [table], "rate": schedule.table_learning_rate, "weight_decay": 0.05},
+        {"params": matrices, "rate": schedule.learning_rate, "weight_decay": 0.05},
+        {"params": rest, "rate": schedule.learning_rate, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, schedule: DistilConfig, step: int) -> None:
+    share = min((step + 1) / schedule.warmup_steps, 1 - step / schedule.steps)
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate"] * share
+
+
+def _store(student: nn.Module, optimizer: torch.optim.Optimizer, path: Path, step: int) -> None:
+    tensors = {f"student.{name}": weight for name, weight in student.state_dict().items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+    tensors["step"] = torch.tensor(step)
+    write_bytes(path, save({name: value.contiguous() for name, value in tensors.items()}))
+
+
+def _restore(student: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> int:
+    """Takes weights and moments from a state, and returns its step; 0 without one."""
+    if not path.exists():
+        return 0
+    tensors = load_file(path)
+    weights = {name.removeprefix("student."): t for name, t in tensors.items() if name.startswith("student.")}
+    student.load_state_dict(weights)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, number, kind = name.split(".")
+            moments.setdefault(int(number), {})[kind] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    return int(tensors["step"])
+
+
+def _log(path: Path, entry: dict[str, float]) -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(entry) + "\n")
