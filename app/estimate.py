@@ -10,9 +10,7 @@ from indexer.sources.source import Source
 _SAMPLE_DOCUMENTS = 256
 
 
-def estimate(
-    source: Source, encoder: Embedder, *, window: int | None, overlap: int | None
-) -> dict[str, Any]:
+def estimate(source: Source, encoder: Embedder, *, window: int | None, overlap: int | None) -> dict[str, Any]:
     """Documents, passages, bytes and minutes, extrapolated from the first documents.
 
     Args:

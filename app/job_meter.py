@@ -22,7 +22,7 @@ class JobMeter:
     def __init__(self, *, quiet: bool = False, file: Path | None = None) -> None:
         self._quiet = quiet
         self._file = file
-        self._bar = Progress("documents", quiet=quiet)
+        self._bar = Progress("working", unit="documents", quiet=quiet)
         self._started = time.monotonic()
         self._written = 0.0
         self._last = JobProgress("starting")
@@ -34,7 +34,7 @@ class JobMeter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.finish()
+        self._bar.finish(failed=kind is not None)
         self._write("done" if kind is None else "failed")
 
     def note(self, text: str) -> None:
@@ -46,7 +46,9 @@ class JobMeter:
         """Shows one report."""
         self._last = progress
         elapsed = max(time.monotonic() - self._started, 1e-6)
-        details = f"{progress.stage}, {progress.passages:,} passages, {progress.tokens / elapsed:,.0f} tokens/s"
+        details = (
+            f"{progress.stage}, {progress.passages:,} passages, {progress.tokens / elapsed:,.0f} tokens/s"
+        )
         self._bar.update(progress.documents, self._total(progress), details)
         if time.monotonic() - self._written >= _FILE_EVERY_S:
             self._write("running")

@@ -15,8 +15,12 @@ llm2comp app articles reports --port 8600
 def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
     parser = options.add_verb(subparsers, "app", "open the front end in the browser", _EXAMPLES)
-    parser.add_argument("collections", nargs="*", metavar="DIR", help="collections to show beside the known ones")
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (loopback only)")
+    parser.add_argument(
+        "collections", nargs="*", metavar="DIR", help="collections to show beside the known ones"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="NAME", help="address to listen on (loopback only)"
+    )
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.set_defaults(run=run)

@@ -20,7 +20,9 @@ def add_parser(subparsers: Any) -> None:
     options.add_collection(parser)
     parser.add_argument("--id", nargs="+", metavar="ID", help="ids of documents")
     parser.add_argument("--where", metavar="FILTER", help="every document that passes this filter")
-    parser.add_argument("--yes", action="store_true", help="do not ask, even for more than a tenth of all documents")
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask, even for more than a tenth of all documents"
+    )
     parser.set_defaults(run=run)
 
 

@@ -18,7 +18,9 @@ def add_parser(subparsers: Any) -> None:
         subparsers, "demo", "index the documentation of the installed Python packages and open it", _EXAMPLES
     )
     parser.add_argument("--no-app", action="store_true", help="do all but the browser")
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="of the page (default: the first free one)")
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="of the page (default: the first free one)"
+    )
     parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
     options.add_quiet(parser)
     parser.set_defaults(run=run)

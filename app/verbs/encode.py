@@ -21,8 +21,12 @@ def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
     parser = options.add_verb(subparsers, "encode", "turn texts into vectors, one a document", _EXAMPLES)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="as for `llm2comp index`")
-    parser.add_argument("--out", required=True, metavar="FILE", help=".npy (float32 rows) or .parquet (id, vector)")
-    parser.add_argument("--as", dest="role", choices=("document", "query"), default="document", help="what they are")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help=".npy (float32 rows) or .parquet (id, vector)"
+    )
+    parser.add_argument(
+        "--as", dest="role", choices=("document", "query"), default="document", help="what they are"
+    )
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
     options.add_columns(parser)
     options.add_encoder(parser, "default")

@@ -14,7 +14,9 @@ llm2comp export articles --out articles.jsonl --vectors
 
 def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
-    parser = options.add_verb(subparsers, "export", "write every passage with its metadata to a file", _EXAMPLES)
+    parser = options.add_verb(
+        subparsers, "export", "write every passage with its metadata to a file", _EXAMPLES
+    )
     options.add_collection(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help=".parquet, .jsonl or .csv")
     parser.add_argument("--vectors", action="store_true", help="with the vectors (.parquet, .jsonl)")

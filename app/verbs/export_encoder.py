@@ -14,7 +14,10 @@ llm2comp export-encoder runs/mine --out exported --force --json
 def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
     parser = options.add_verb(
-        subparsers, "export-encoder", "write an encoder so that sentence-transformers loads it as it is", _EXAMPLES
+        subparsers,
+        "export-encoder",
+        "write an encoder so that sentence-transformers loads it as it is",
+        _EXAMPLES,
     )
     parser.add_argument("encoder", metavar="ENCODER", help="an encoder directory, or default")
     parser.add_argument("--out", metavar="DIR", required=True, help="where the export goes")
@@ -29,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
 
     difference = export_encoder(args.encoder, args.out, replace=args.force)
     if args.json:
-        print_json(
-            {"format": 1, "out": args.out, "largest_difference": difference, "tolerance": TOLERANCE}
-        )
+        print_json({"format": 1, "out": args.out, "largest_difference": difference, "tolerance": TOLERANCE})
     else:
-        write_lines([f"{args.out}: same vectors to {difference:.1e}, loads in sentence-transformers as it is"])
+        write_lines(
+            [f"{args.out}: same vectors to {difference:.1e}, loads in sentence-transformers as it is"]
+        )
     return 0

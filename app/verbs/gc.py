@@ -13,7 +13,9 @@ llm2comp gc articles
 
 def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
-    parser = options.add_verb(subparsers, "gc", "remove all versions but the newest, and what only they need", _EXAMPLES)
+    parser = options.add_verb(
+        subparsers, "gc", "remove all versions but the newest, and what only they need", _EXAMPLES
+    )
     options.add_collection(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say how much it would free")
     parser.set_defaults(run=run)

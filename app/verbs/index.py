@@ -32,14 +32,27 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--into", required=True, metavar="DIR", help="the collection, made when it is new")
     options.add_columns(parser)
-    parser.add_argument("--window", type=int, metavar="N", help="tokens of a passage (default: the encoder's limit)")
-    parser.add_argument("--overlap", type=int, metavar="N", help="tokens that neighbours share (default: 1/8 of it)")
     parser.add_argument(
-        "--words", choices=("english", "plain", "ngram2"), default="english", help="how words are cut for keywords"
+        "--window", type=int, metavar="N", help="tokens of a passage (default: the encoder's limit)"
     )
-    parser.add_argument("--index", choices=("auto", "flat", "rabitq", "ivf-sq8"), help="index kind (default: auto)")
-    parser.add_argument("--mirror", action="store_true", help="delete what an earlier run took and is gone now")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be read and how long it would take")
+    parser.add_argument(
+        "--overlap", type=int, metavar="N", help="tokens that neighbours share (default: 1/8 of it)"
+    )
+    parser.add_argument(
+        "--words",
+        choices=("english", "plain", "ngram2"),
+        default="english",
+        help="how words are cut for keywords",
+    )
+    parser.add_argument(
+        "--index", choices=("auto", "flat", "rabitq", "ivf-sq8"), help="index kind (default: auto)"
+    )
+    parser.add_argument(
+        "--mirror", action="store_true", help="delete what an earlier run took and is gone now"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be read and how long it would take"
+    )
     options.add_encoder(parser, "default")
     parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
     options.add_quiet(parser)
@@ -136,7 +149,9 @@ def _show(args: argparse.Namespace, collection: "Collection", source: "Source", 
     from app.output import print_json, write_lines
 
     if args.json:
-        print_json({"format": 1, "collection": str(collection.path), **asdict(done), "bad_rows": source.bad_rows})
+        print_json(
+            {"format": 1, "collection": str(collection.path), **asdict(done), "bad_rows": source.bad_rows}
+        )
         return
     lines = [
         f"{done.read:,} documents read: {done.added:,} new, {done.changed:,} changed, "

@@ -43,14 +43,18 @@ def add_encoder(parser: argparse.ArgumentParser, default: str | None) -> None:
         metavar="SPEC",
         help="default (the bundled one), a directory, hf:NAME, or st:NAME for any sentence-transformers model",
     )
-    parser.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: auto)"
+    )
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
     """The options that name columns of a source."""
     parser.add_argument("--text", metavar="COLUMN", help="column to search in (default: guessed)")
     parser.add_argument("--title", metavar="COLUMN", help="column of titles (default: guessed)")
-    parser.add_argument("--id", metavar="COLUMN", help="column that names each row (default: guessed, else none)")
+    parser.add_argument(
+        "--id", metavar="COLUMN", help="column that names each row (default: guessed, else none)"
+    )
     parser.add_argument(
         "--metadata", metavar="COLUMN", nargs="*", help="columns to keep for filters (default: all others)"
     )

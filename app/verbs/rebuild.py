@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         print_json(info)
     else:
         write_lines(
-            [f"version {info['version']}: {info['passages']:,} passages, {info['index']}, recall {info['recall']}"]
+            [
+                f"version {info['version']}: {info['passages']:,} passages, {info['index']}, recall {info['recall']}"
+            ]
         )
     return 0

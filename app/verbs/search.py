@@ -1,6 +1,9 @@
 """`llm2comp search`: the best documents for a query, as a table or JSON."""
 
 import argparse
+import json
+import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +26,12 @@ def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
     parser = options.add_verb(subparsers, "search", "find the best documents for a query", _EXAMPLES)
     options.add_collection(parser)
-    parser.add_argument("query", nargs="?", metavar="QUERY", help='words, a question; "phrase", -without, a OR b')
-    parser.add_argument("-k", type=int, default=10, metavar="N", help="number of hits, 1 to 10000 (default: 10)")
+    parser.add_argument(
+        "query", nargs="?", metavar="QUERY", help='words, a question; "phrase", -without, a OR b'
+    )
+    parser.add_argument(
+        "-k", type=int, default=10, metavar="N", help="number of hits, 1 to 10000 (default: 10)"
+    )
     parser.add_argument("--where", metavar="FILTER", help="for example: year >= 2020 and topic = 'open data'")
     parser.add_argument(
         "--mode",
@@ -34,16 +41,22 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--exact", action="store_true", help="compare every row, whatever the index")
     parser.add_argument("--by", choices=("document", "passage"), default="document", help="what a hit is")
-    parser.add_argument("--show", nargs="*", metavar="COLUMN", help="metadata to show (default: the first three)")
+    parser.add_argument(
+        "--show", nargs="*", metavar="COLUMN", help="metadata to show (default: the first three)"
+    )
     parser.add_argument("--queries", metavar="FILE", help="many queries, one a line, instead of QUERY")
-    parser.add_argument("--out", metavar="FILE", help="where the answers to --queries go, one JSON object a line")
+    parser.add_argument(
+        "--out", metavar="FILE", help="where the answers to --queries go, one JSON object a line"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Searches and shows."""
     if (args.query is None) == (args.queries is None):
-        raise UsageError("give a QUERY, or a file of them", "llm2comp search", 'add "the words" or --queries FILE')
+        raise UsageError(
+            "give a QUERY, or a file of them", "llm2comp search", 'add "the words" or --queries FILE'
+        )
     from indexer.collection import Collection
     from indexer.faiss_module import check_faiss
     from indexer.search import Searcher
@@ -70,32 +83,29 @@ def _as_json(result: "SearchResult") -> dict[str, Any]:
 
 
 def _show(args: argparse.Namespace, result: "SearchResult") -> None:
+    from app.output import print_table, write_lines, write_note
     from app.result_table import provenance_line, result_table
-    from app.output import write_lines, write_note
 
-    if not result.hits:
-        write_lines(["nothing found" + (f" among {result.provenance.matching:,} passages that pass the filter" if args.where else "")])
+    if result.hits:
+        columns, rows = result_table(result, args.show)
+        print_table(columns, rows)
     else:
-        write_lines(result_table(result, args.show))
+        matching = result.provenance.matching
+        write_lines(
+            [f"nothing found among {matching:,} passages" + (" that pass the filter" if args.where else "")]
+        )
     write_note(provenance_line(result.provenance))
 
 
 def _search_many(args: argparse.Namespace, searcher: "Searcher") -> int:
-    import json
-    import sys
-
     queries = _read_queries(Path(args.queries))
-    stream = Path(args.out).open("w", encoding="utf-8") if args.out else sys.stdout
-    try:
+    with Path(args.out).open("w", encoding="utf-8") if args.out else nullcontext(sys.stdout) as stream:
         for start in range(0, len(queries), _BATCH):
             some = queries[start : start + _BATCH]
             for result in searcher.search_batch(
                 some, args.k, where=args.where, mode=args.mode, exact=args.exact, by=args.by
             ):
                 stream.write(json.dumps(_as_json(result), ensure_ascii=False, default=str) + "\n")
-    finally:
-        if args.out:
-            stream.close()
     return 0
 
 
@@ -103,7 +113,9 @@ def _read_queries(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the queries cannot be read: {error}", str(file), "give a UTF-8 text file") from error
+        raise InputError(
+            f"the queries cannot be read: {error}", str(file), "give a UTF-8 text file"
+        ) from error
     queries = [line for line in lines if line.strip()]
     if not queries:
         raise InputError("the file holds no query", str(file), "write one query a line")

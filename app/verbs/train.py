@@ -23,7 +23,9 @@ def add_parser(subparsers: Any) -> None:
     distil.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="parquet files of texts and pairs"
     )
-    distil.add_argument("--work", type=Path, required=True, metavar="DIR", help="where unfinished work is kept")
+    distil.add_argument(
+        "--work", type=Path, required=True, metavar="DIR", help="where unfinished work is kept"
+    )
     distil.add_argument("--out", type=Path, required=True, metavar="DIR", help="the encoder directory")
     distil.set_defaults(run=run_distil)
 

@@ -15,7 +15,9 @@ llm2comp verify articles --quick --json
 
 def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
-    parser = options.add_verb(subparsers, "verify", "check every file and row; exit 3 if one is damaged", _EXAMPLES)
+    parser = options.add_verb(
+        subparsers, "verify", "check every file and row; exit 3 if one is damaged", _EXAMPLES
+    )
     options.add_collection(parser)
     parser.add_argument("--quick", action="store_true", help="only manifests, sizes and counts")
     parser.set_defaults(run=run)

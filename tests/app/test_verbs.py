@@ -1,0 +1,210 @@
+"""Every verb on a small real collection, in this process, with the word encoder of the tests."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from app.cli import main
+
+ROWS = [
+    ("a-1", "Roads", "Who pays for the roads of a country is a political question.", 2019, "France"),
+    ("a-2", "Bridges", "A bridge carries a road over water and costs more than the road.", 2021, "Italy"),
+    ("a-3", "Bread", "Flour, water, salt and time make bread.", 2021, "France"),
+    ("a-4", "Tax", "Tolls and taxes pay for roads and for schools.", 2023, "Spain"),
+]
+
+
+@pytest.fixture
+def articles(tmp_path):
+    file = tmp_path / "articles.csv"
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "title", "text", "year", "country"])
+        writer.writerows(ROWS)
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _word_encoder(monkeypatch, word_embedder):
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec="default", **_: word_embedder)
+
+
+@pytest.fixture
+def collection(articles, tmp_path, capsys):
+    into = tmp_path / "collection"
+    assert main(["index", str(articles), "--into", str(into), "--quiet"]) == 0
+    capsys.readouterr()
+    return into
+
+
+def as_json(capsys, *arguments):
+    code = main([*map(str, arguments), "--json"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out)
+
+
+def test_index_says_what_it_did_and_goes_on(capsys, articles, tmp_path):
+    into = tmp_path / "new"
+    code, done = as_json(capsys, "index", articles, "--into", into, "--quiet")
+    assert (code, done["added"], done["passages"], done["version"]) == (0, 4, 4, 1)
+    code, done = as_json(capsys, "index", articles, "--into", into, "--quiet")
+    assert (code, done["added"], done["unchanged"], done["passages"], done["version"]) == (0, 0, 4, 0, 1)
+    assert main(["index", str(articles), "--into", str(into), "--quiet"]) == 0
+    assert "4 documents read: 0 new, 0 changed" in capsys.readouterr().out
+
+
+def test_index_dry_run_writes_nothing(capsys, articles, tmp_path):
+    into = tmp_path / "new"
+    code, plan = as_json(capsys, "index", articles, "--into", into, "--dry-run", "--quiet")
+    assert code == 0
+    assert plan["documents"] == 4
+    assert plan["passages"] == 4
+    assert not into.exists()
+
+
+def test_index_refuses_another_window_than_the_collection_has(capsys, articles, collection):
+    assert main(["index", str(articles), "--into", str(collection), "--window", "16", "--quiet"]) == 1
+    assert "was made with --window 64, not 16" in capsys.readouterr().err
+
+
+def test_search_shows_a_table(capsys, collection):
+    assert main(["search", str(collection), "who pays for roads", "-k", "2"]) == 0
+    captured = capsys.readouterr()
+    head, first, *_ = captured.out.splitlines()
+    assert head.split()[:4] == ["#", "score", "title", "passage"]
+    assert first.split()[2] in {"Roads", "Tax"}
+    assert "4 of 4 passages · version 1 · encoder words · index flat (exact)" in captured.err
+
+
+def test_search_json_carries_scores_spans_and_provenance(capsys, collection):
+    code, found = as_json(capsys, "search", collection, "bread", "-k", 1, "--where", "country = France")
+    assert code == 0
+    (hit,) = found["hits"]
+    assert hit["document_id"] == "a-3"
+    assert hit["metadata"] == {"year": 2021, "country": "France"}
+    assert hit["text"][slice(*hit["span"])] == ROWS[2][2]
+    assert found["provenance"]["matching"] == 2
+    assert found["provenance"]["mode"] == "exact"
+
+
+def test_search_of_a_file_of_queries_writes_a_line_each(capsys, collection, tmp_path):
+    queries, out = tmp_path / "queries.txt", tmp_path / "answers.jsonl"
+    queries.write_text("roads\n\nbread\n")
+    assert main(["search", str(collection), "--queries", str(queries), "--out", str(out), "-k", "1"]) == 0
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [answer["query"] for answer in answers] == ["roads", "bread"]
+    assert answers[1]["hits"][0]["document_id"] == "a-3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["roads", "-k", "0"], "k = 0 is impossible"),
+        (["roads", "-k", "-1"], "k = -1 is impossible"),
+        (["roads", "-k", "1000000000"], "k = 1000000000 is impossible"),
+        (["x" * 1_000_000], "the query has 1,000,000 characters"),
+        (["roads", "--where", "yeer = 2020"], "year"),
+        (["roads", "--where", "year = soon"], "whole numbers"),
+        (["roads", "--where", "year >"], "^"),
+        (["roads", "--show", "nosuch"], "there is no column 'nosuch'"),
+    ],
+)
+def test_an_impossible_search_is_refused_in_three_lines(capsys, collection, arguments, said):
+    assert main(["search", str(collection), *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert said in captured.err
+    assert "\ndo:    " in captured.err
+
+
+def test_a_filter_that_nothing_passes_is_no_error(capsys, collection):
+    assert main(["search", str(collection), "roads", "--where", "year > 3000"]) == 0
+    assert "nothing found among 0 passages that pass the filter" in capsys.readouterr().out
+
+
+def test_info_and_verify_agree_that_all_is_well(capsys, collection):
+    code, info = as_json(capsys, "info", collection)
+    assert code == 0
+    assert (info["documents"], info["passages"], info["index"], info["recall"]) == (4, 4, "flat", 1.0)
+    assert info["unpublished_rows"] == 0
+    assert as_json(capsys, "verify", collection) == (0, {"format": 1, "ok": True, "findings": []})
+
+
+def test_verify_exits_with_3_and_names_the_damaged_file(capsys, collection):
+    damaged = next(collection.glob("rows.lance/data/*.lance"))
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged.write_bytes(content)
+    code, report = as_json(capsys, "verify", collection)
+    assert code == 3
+    assert damaged.name in json.dumps(report["findings"])
+
+
+def test_delete_asks_before_it_takes_much(capsys, collection):
+    assert main(["delete", str(collection), "--where", "year = 2021"]) == 2
+    assert "deletes 2 documents, 50% of the collection" in capsys.readouterr().err
+    code, done = as_json(capsys, "delete", collection, "--where", "year = 2021", "--yes")
+    assert (code, done["documents"], done["version"]) == (0, 2, 2)
+    assert as_json(capsys, "info", collection)[1]["documents"] == 2
+
+
+def test_delete_of_an_unknown_id_deletes_nothing(capsys, collection):
+    assert as_json(capsys, "delete", collection, "--id", "nosuch")[1]["documents"] == 0
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_export_writes_every_passage_once(capsys, collection, tmp_path, ending):
+    out = tmp_path / f"out.{ending}"
+    code, done = as_json(capsys, "export", collection, "--out", out, "--quiet")
+    assert (code, done["passages"]) == (0, 4)
+    match ending:
+        case "csv":
+            with out.open(newline="") as stream:
+                rows = list(csv.DictReader(stream))
+        case "jsonl":
+            rows = [json.loads(line) for line in out.read_text().splitlines()]
+        case _:
+            rows = pq.read_table(out).to_pylist()
+    assert {row["document_id"]: row["text"] for row in rows} == {row[0]: row[2] for row in ROWS}
+
+
+def test_export_replaces_nothing_unless_forced(capsys, collection, tmp_path):
+    out = tmp_path / "out.csv"
+    out.write_text("mine")
+    assert main(["export", str(collection), "--out", str(out)]) == 1
+    assert "the file exists already" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert main(["export", str(collection), "--out", str(out), "--force", "--quiet"]) == 0
+    assert out.read_text().startswith("id,")
+
+
+def test_encode_writes_unit_rows_in_the_order_of_the_source(capsys, articles, tmp_path, word_embedder):
+    out = tmp_path / "vectors.npy"
+    code, done = as_json(capsys, "encode", articles, "--out", out, "--quiet")
+    assert (code, done["vectors"], done["dimension"]) == (0, 4, 32)
+    texts = [f"{title}\n{text}" for _, title, text, _, _ in ROWS]
+    np.testing.assert_allclose(np.load(out), word_embedder.encode_document(texts), atol=1e-6)
+    table = tmp_path / "vectors.parquet"
+    assert main(["encode", str(articles), "--out", str(table), "--quiet"]) == 0
+    assert pq.read_table(table)["id"].to_pylist() == [row[0] for row in ROWS]
+
+
+def test_rebuild_changes_the_kind_of_index(capsys, collection):
+    code, info = as_json(capsys, "rebuild", collection, "--index", "rabitq", "--quiet")
+    assert (code, info["version"], info["passages"]) == (0, 2, 4)
+    assert as_json(capsys, "verify", collection)[0] == 0
+
+
+def test_gc_keeps_the_newest_version(capsys, collection):
+    assert main(["delete", str(collection), "--id", "a-1", "--yes"]) == 0
+    capsys.readouterr()
+    code, would = as_json(capsys, "gc", collection, "--dry-run")
+    assert (code, would["dry_run"], would["before"]) == (0, True, would["after"])
+    code, done = as_json(capsys, "gc", collection)
+    assert done["after"] < done["before"]
+    assert as_json(capsys, "info", collection)[1]["documents"] == 3
+    assert [path.name for path in (collection / "publish").iterdir()] == ["0000002.json"]
