@@ -168,7 +168,7 @@ class ParquetReader(ArrowReader):
 
 
 class IpcReader(ArrowReader):
-    """An Arrow file, of the file kind (feather) or the stream kind, mapped into memory."""
+    """An Arrow file, of the file kind (feather) or the stream kind, one stored batch in memory at a time."""
 
     def __init__(self, path: Path, label: str) -> None:
         super().__init__(label)
@@ -183,7 +183,7 @@ class IpcReader(ArrowReader):
                 self._n_rows = sum(
                     (batch.num_rows for batch in batches), first.num_rows if first is not None else 0
                 )
-            except pa.ArrowException as error:
+            except (pa.ArrowException, OSError) as error:
                 raise InputError(
                     f"{label} is not a whole Arrow file: {first_line(error)}",
                     label,
@@ -191,14 +191,17 @@ class IpcReader(ArrowReader):
                 ) from error
 
     def _file_batches(self) -> Iterator[pa.RecordBatch]:
-        with pa.memory_map(str(self._path)) as mapped:
-            if mapped.read(6) == IPC_MARK:
-                file = pa.ipc.open_file(mapped)
-                for number in range(file.num_record_batches):
-                    yield file.get_batch(number)
+        # Read and not mapped, and validated: Arrow trusts offsets, and a damaged file would end the process.
+        with pa.OSFile(str(self._path)) as file:
+            if file.read(6) == IPC_MARK:
+                content = pa.ipc.open_file(file)
+                found = (content.get_batch(number) for number in range(content.num_record_batches))
             else:
-                mapped.seek(0)
-                yield from pa.ipc.open_stream(mapped)
+                file.seek(0)
+                found = iter(pa.ipc.open_stream(file))
+            for batch in found:
+                batch.validate(full=True)
+                yield batch
 
     @property
     def schema(self) -> pa.Schema:

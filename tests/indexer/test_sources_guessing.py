@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pytest
@@ -182,3 +184,13 @@ def test_names_are_short_and_stable(tmp_path):
     assert name == open_sources(paths).name
     assert name.startswith(f"{paths[0]} and 4 more (")
     assert name != open_sources([paths[0], *paths[:0:-1]]).name
+
+
+def test_reading_a_csv_imports_nothing_heavy(tmp_path):
+    (tmp_path / "a.csv").write_text(f'text,n\n"{prose(1)}",1\n')
+    code = (
+        "import sys; from indexer.sources import open_sources; list(open_sources([sys.argv[1]]).batches());"
+        "print([m for m in ('torch', 'pandas', 'datasets', 'trafilatura', 'pypdf') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.csv"], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
