@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from encoder.errors import UnsupportedBackboneError
 
 _PROBE_TOKENS = 12
+_SCORE_BYTES = 6  # a score in bfloat16 and its softmax in float32
+_MOST_SCORE_BYTES = 256 << 20
 
 
 def additive_mask(real_BT: Tensor, dtype: torch.dtype) -> Tensor:
@@ -61,6 +63,22 @@ def longest_sequence(config: Any) -> int | None:
         bounds.append(getattr(config, "sliding_window", None))
     found = [int(bound) for bound in bounds if bound]
     return min(found) if found else None
+
+
+def choose_attention(backbone: nn.Module, longest: int, *, is_cpu_bfloat16: bool) -> None:
+    """Sets the attention implementation that is fastest on this device, in place.
+
+    On a processor in bfloat16 two plain matrix products beat the fused kernel, which takes as long as in
+    float32 there: 1.2 times the tokens per second on abstracts, 1.1 on short texts.
+
+    Args:
+        backbone: a decoder without head.
+        longest: most tokens of one sequence; plain attention holds their square.
+        is_cpu_bfloat16: where it will compute.
+    """
+    heads = getattr(getattr(backbone, "config", None), "num_attention_heads", None)
+    if is_cpu_bfloat16 and heads and heads * longest**2 * _SCORE_BYTES <= _MOST_SCORE_BYTES:
+        backbone.set_attn_implementation("eager")  # type: ignore[operator]
 
 
 def scale_attention(backbone: nn.Module, temperature: float) -> None:

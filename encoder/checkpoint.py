@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from encoder.attention import check_bidirectional, longest_sequence, scale_attention
+from encoder.attention import check_bidirectional, choose_attention, longest_sequence, scale_attention
 from encoder.bare import BareModel
 from encoder.config import FILE_NAME, BaseReference, EncoderConfig, read_config
 from encoder.device import choose_placement
@@ -200,6 +200,9 @@ def assemble_encoder(parts: Checkpoint, *, name: str, device: str = "auto", dtyp
         backbone = backbone.merge_and_unload()
     _check_table(parts.tokenizer, backbone, name)
     scale_attention(backbone, config.attention_temperature)
+    frame = choose_framing(config, tokenizer, "document", None).frame
+    longest = frame.size(config.max_tokens) + config.n_memory
+    choose_attention(backbone, longest, is_cpu_bfloat16=placement.label == "cpu bfloat16")
     if config.pooling in ("memory_mean", "bidirectional_mean"):
         check_bidirectional(backbone, parts.memory)
     model = MemoryModel(backbone, parts.memory) if config.n_memory else BareModel(backbone, config.pooling)

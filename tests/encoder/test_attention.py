@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from encoder.attention import additive_mask, check_bidirectional, longest_sequence, scale_attention
+from encoder.attention import (
+    additive_mask,
+    check_bidirectional,
+    choose_attention,
+    longest_sequence,
+    scale_attention,
+)
 from encoder.errors import UnsupportedBackboneError
 from encoder.memory import MemoryModel, new_memory
 from tests.encoder.tiny import ARCHITECTURES, tiny_backbone
@@ -172,6 +178,16 @@ def test_the_length_is_bounded_by_positions_without_a_window():
     assert longest_sequence(tiny_backbone("llama").config) == 128
     assert longest_sequence(tiny_backbone("gpt2").config) == 128
     assert longest_sequence(tiny_backbone("qwen3", sliding_window=16).config) == 128
+
+
+@pytest.mark.parametrize(
+    ("longest", "is_cpu_bfloat16", "chosen"),
+    [(512, True, "eager"), (512, False, "sdpa"), (32_768, True, "sdpa")],
+)
+def test_plain_attention_is_for_short_texts_in_bfloat16_on_a_processor(longest, is_cpu_bfloat16, chosen):
+    backbone = tiny_backbone("llama")
+    choose_attention(backbone, longest, is_cpu_bfloat16=is_cpu_bfloat16)
+    assert backbone.config._attn_implementation == chosen
 
 
 def test_attention_temperature_scales_the_scores():

@@ -40,6 +40,7 @@ def test_the_export_of_every_architecture_agrees(kind, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["encoder", "out"]
 
 
+@pytest.mark.slow
 def test_the_export_needs_neither_this_package_nor_remote_code(tmp_path):
     encoder = _saved(tmp_path / "encoder", prompts=Prompts(query="query: "))
     export_encoder(tmp_path / "encoder", tmp_path / "out")
