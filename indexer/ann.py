@@ -54,8 +54,8 @@ class AnnIndex:
         faiss = load_faiss()
         faiss.omp_set_num_threads(1)
         bitmap = None if allowed is None else np.packbits(allowed, bitorder="little")
-        selector = None if bitmap is None else faiss.IDSelectorBitmap(allowed.size, faiss.swig_ptr(bitmap))
-        if self.kind == "rabitq":
+        selector = None if allowed is None else faiss.IDSelectorBitmap(allowed.size, faiss.swig_ptr(bitmap))
+        if self.rotation is not None:
             parameters = faiss.RaBitQSearchParameters(sel=selector, qb=8, centered=False)
             turned = query @ self.rotation
         else:
@@ -63,9 +63,8 @@ class AnnIndex:
             turned = query
         found = self.index.search(turned[None], min(depth, self.index.ntotal), params=parameters)[1][0]
         found = found[found >= 0]
-        return (
-            found if allowed is None else found[allowed[found]]
-        )  # cheap, and true whatever the backend does
+        # Cheap, and true whatever the backend does.
+        return found if allowed is None else found[allowed[found]]
 
 
 def choose_kind(requested: str, rows: int, dimension: int) -> str:
@@ -131,8 +130,15 @@ def _sample(vectors: VectorFile, rows: int, seed: int) -> NDArray[np.float32]:
 
 
 def save_ann(ann: AnnIndex, folder: Path) -> None:
-    """Writes the index, and its rotation if it has one, into `folder`."""
-    load_faiss().write_index(ann.index, str(folder / ANN_FILE))
+    """Writes the index, and its rotation if it has one, into `folder`.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    faiss = load_faiss()
+    # Through Python, since FAISS's own writer passes over a full disk when it closes the file.
+    with (folder / ANN_FILE).open("wb") as stream:
+        faiss.write_index(ann.index, faiss.PyCallbackIOWriter(stream.write))
     if ann.rotation is not None:
         (folder / ROTATION_FILE).write_bytes(np.ascontiguousarray(ann.rotation, "<f4").tobytes())
 

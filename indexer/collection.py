@@ -11,12 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from encoder.embedder import Embedder
 from encoder.errors import CollectionError, IndexMismatchError, InputError
 from indexer import manifest
-from indexer.manifest import CollectionSettings, Publication
+from indexer.lock import LOCK_FILE, writer_lock
+from indexer.manifest import COLUMN_TYPES, WORD_CHOICES, CollectionSettings, Publication
 from indexer.progress import Report, silent
-from indexer.store import ROWS_FOLDER, WORD_CHOICES, RowStore, row_schema
+from indexer.row_schema import row_schema
+from indexer.rows import clean_text
+from indexer.store import ROWS_FOLDER, RowStore
+from indexer.store_errors import full_disk_or
 
 if TYPE_CHECKING:
     from indexer.ingest import AddReport
@@ -69,11 +75,11 @@ class Collection:
         path = Path(path)
         window = encoder.max_tokens if window is None else window
         overlap = window // _OVERLAP_SHARE if overlap is None else overlap
-        _check_cut(window, overlap, encoder, words)
-        _make_empty(path)
         columns = dict(columns or {})
+        _check_cut(window, overlap, encoder, words)
+        _check_columns(columns)
         settings = CollectionSettings(
-            name=name or path.resolve().name,
+            name=clean_text(name or path.resolve().name),
             uuid=uuid.uuid4().hex,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             encoder_spec=encoder.name,
@@ -87,19 +93,26 @@ class Collection:
             columns=columns,
             column_fields=manifest.field_names(columns),
         )
+        _make_folder(path)
+        collection = cls(path, settings)
+        with writer_lock(path):
+            _make_empty(path)
+            collection._write_new()
+        return collection
+
+    def _write_new(self) -> None:
         try:
-            schema = row_schema(settings.dimension, settings.columns, settings.column_fields)
-            RowStore.create(path / ROWS_FOLDER, schema)
+            RowStore.create(self.path / ROWS_FOLDER, self._schema())
             for folder in (manifest.PUBLISH_FOLDER, DERIVED_FOLDER):
-                (path / folder).mkdir(exist_ok=True)
-            manifest.write_settings(path, settings)  # last: until it is there the folder is no collection
+                (self.path / folder).mkdir(exist_ok=True)
+            manifest.write_settings(
+                self.path, self.settings
+            )  # last: until it is there the folder is no collection
         except OSError as error:
-            raise CollectionError(
-                f"the collection cannot be written: {error.strerror}",
-                str(path),
-                "check permissions and space",
-            ) from error
-        return cls(path, settings)
+            raise full_disk_or(error, "the collection cannot be written", self.path) from error
+
+    def _schema(self) -> pa.Schema:
+        return row_schema(self.settings.dimension, self.settings.columns, self.settings.column_fields)
 
     @classmethod
     def open(cls, path: Path | str) -> "Collection":
@@ -127,9 +140,11 @@ class Collection:
         """The row store at `version`, or at its newest.
 
         Raises:
-            CollectionError: it is missing or damaged.
+            CollectionError: it is missing, damaged, or of another collection.
         """
-        return RowStore.open(self.path / ROWS_FOLDER, version)
+        store = RowStore.open(self.path / ROWS_FOLDER, version)
+        store.check_schema(self._schema())
+        return store
 
     def check_encoder(self, encoder: Embedder) -> None:
         """Makes sure that this encoder made the collection.
@@ -171,11 +186,13 @@ class Collection:
 
     def publish(self, *, index: str | None = None, report: Report = silent) -> Publication:
         """Publishes rows that no publication shows yet; see `indexer.publish.publish`."""
-        from indexer.lock import writer_lock
+        from indexer.known import drop_superseded
         from indexer.publish import publish
 
         with writer_lock(self.path):
-            return publish(self, self.open_rows(), index=index, report=report)
+            store = self.open_rows()
+            drop_superseded(store)
+            return publish(self, store, index=index, report=report)
 
     def info(self) -> dict[str, Any]:
         """What there is to know; see `indexer.info.describe`."""
@@ -225,23 +242,53 @@ def _check_cut(window: int, overlap: int, encoder: Embedder, words: str) -> None
         raise InputError(f"{words!r} is no way to cut words", "--words", f"choose {', '.join(WORD_CHOICES)}")
 
 
-def _make_empty(path: Path) -> None:
-    if path.is_file():
+def _check_columns(columns: Mapping[str, str]) -> None:
+    for name, kind in columns.items():
+        if kind not in COLUMN_TYPES:
+            raise InputError(f"{kind!r} is no type of a column", name, f"choose {', '.join(COLUMN_TYPES)}")
+        if clean_text(name) != name:
+            raise InputError(
+                "a column has a name that no file can hold", repr(name), "rename it, or leave it out"
+            )
+
+
+def _make_folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
         raise CollectionError(f"{path} is a file, not a folder", str(path), "name a new folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
         present = sorted(entry.name for entry in path.iterdir())
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise CollectionError(
-            f"the folder cannot be made: {error.strerror}", str(path), "choose a place that can be written"
+            f"the folder cannot be made: {reason}", str(path), "choose a place that can be written"
         ) from error
     if manifest.SETTINGS_FILE in present:
         raise CollectionError("there is a collection already", str(path), "open it, or name another folder")
-    half_made = set(present) <= {ROWS_FOLDER, manifest.PUBLISH_FOLDER, DERIVED_FOLDER}
-    if half_made and not manifest.publication_numbers(path):
-        for name in present:  # what a kill in the middle of `create` left
-            shutil.rmtree(path / name)
-        return
-    raise CollectionError(
-        f"the folder is not empty: it holds {', '.join(present[:3])}", str(path), "name a new or empty folder"
+    if not _is_half_made(path, set(present)):
+        raise CollectionError(
+            f"the folder is not empty: it holds {', '.join(present[:3])}",
+            str(path),
+            "name a new or empty folder",
+        )
+
+
+def _is_half_made(path: Path, present: set[str]) -> bool:
+    """Whether nothing is there but what a kill in the middle of `create` leaves: no row, no publication."""
+    rows = path / ROWS_FOLDER
+    empty = [path / name for name in (manifest.PUBLISH_FOLDER, DERIVED_FOLDER) if name in present]
+    return (
+        present <= {ROWS_FOLDER, manifest.PUBLISH_FOLDER, DERIVED_FOLDER, LOCK_FILE}
+        and (ROWS_FOLDER not in present or not (rows / "data").exists())
+        and (ROWS_FOLDER in present or not empty)
+        and all(folder.is_dir() and not any(folder.iterdir()) for folder in empty)
     )
+
+
+def _make_empty(path: Path) -> None:
+    """Takes away what a kill in the middle of `create` left; another process may have been faster meanwhile."""
+    present = {entry.name for entry in path.iterdir()}
+    if manifest.SETTINGS_FILE in present or not _is_half_made(path, present):
+        raise CollectionError("there is a collection already", str(path), "open it, or name another folder")
+    for name in present - {LOCK_FILE}:
+        shutil.rmtree(path / name)

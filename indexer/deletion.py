@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from encoder.errors import InputError
 from indexer.collection import Collection
 from indexer.filters import parse_filter, to_lance
+from indexer.known import drop_superseded
 from indexer.lock import writer_lock
 from indexer.publish import publish
+from indexer.rows import clean_text
 from indexer.store import RowStore
 
 
@@ -47,7 +49,7 @@ def _find(
         tree = parse_filter(where, settings.columns)
         condition = to_lance(tree, lambda name: settings.column_fields[name])
     else:
-        condition = pc.field("doc_id").isin(list(ids or ()))
+        condition = pc.field("doc_id").isin([clean_text(name) for name in ids or ()])
     row_ids: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     names: set[str] = set()
     for batch in store.scan(["doc_id"], condition=condition):
@@ -73,6 +75,7 @@ def delete_documents(
     """
     with writer_lock(collection.path):
         store = collection.open_rows()
+        drop_superseded(store)
         row_ids, documents = _find(collection, store, where, ids)
         store.delete(row_ids)
         publish(collection, store)

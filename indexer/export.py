@@ -2,8 +2,9 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import math
+from collections.abc import Callable, Container, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import pyarrow.parquet as pq
 from encoder.errors import InputError
 from indexer.collection import Collection
 from indexer.progress import JobProgress, Report, silent
+from indexer.row_schema import WORD_COLUMN
 from indexer.search import Searcher
-from indexer.store import WORD_COLUMN
 
 FORMATS = (".parquet", ".jsonl", ".csv")
 # Spreadsheets run a cell that begins like this; the apostrophe makes it text again.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def export_passages(
@@ -49,21 +50,23 @@ def export_passages(
         raise InputError("a csv cell cannot hold a vector", str(file), "export to .parquet or .jsonl")
     searcher = Searcher(collection)
     temporary = file.with_name(f".{file.name}.part")
-    written = 0
+    written, total = 0, max(1, searcher.snapshot.rows)
     try:
         with ExitStack() as stack:
             write = _WRITERS[ending](temporary, stack)
             for table in _tables(searcher, vectors):
                 write(table)
                 written += table.num_rows
-                report(JobProgress("exporting", passages=written, fraction=written / searcher.snapshot.rows))
+                report(JobProgress("exporting", passages=written, fraction=written / total))
         temporary.replace(file)
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"the file cannot be written: {error.strerror or error}", str(file), "choose another place"
+            f"the file cannot be written: {reason}", str(file), "choose another place"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return written
 
 
@@ -92,12 +95,18 @@ def _shown(batch: pa.RecordBatch, fields: dict[str, str], vectors: bool) -> pa.T
         "end": batch["char_end"],
     }
     for name, stored in fields.items():
-        columns[name if name not in columns else f"metadata.{name}"] = batch[stored]
+        columns[_free_name(name, columns)] = batch[stored]
     if vectors:
         dimension = batch["vec"].type.list_size
         numbers = batch["vec"].flatten().to_numpy(zero_copy_only=False).astype(np.float32)
         columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(numbers), dimension)
     return pa.table(columns)
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    while name in taken or name == "vector":
+        name = f"metadata.{name}"
+    return name
 
 
 def _parquet(file: Path, stack: ExitStack) -> Callable[[pa.Table], None]:
@@ -116,9 +125,17 @@ def _jsonl(file: Path, stack: ExitStack) -> Callable[[pa.Table], None]:
 
     def write(table: pa.Table) -> None:
         for row in table.to_pylist():
-            stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            stream.write(json.dumps(_json_values(row), ensure_ascii=False, default=str) + "\n")
 
     return write
+
+
+def _json_values(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without NaN and infinities, which JSON does not know."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 def _csv(file: Path, stack: ExitStack) -> Callable[[pa.Table], None]:

@@ -44,10 +44,14 @@ def column_range(snapshot: Snapshot, name: str) -> tuple[Any, Any]:
         name: of a column of numbers or dates.
 
     Raises:
-        InputError: there is no such column.
+        InputError: there is no such column, or it holds lists.
     """
     low, high = None, None
     for column in _scan(snapshot, name):
+        if pa.types.is_list(column.type):
+            raise InputError(f"lists have no range: {name!r}", "the column", "ask for its values")
+        if pa.types.is_floating(column.type):  # NaN counts as missing, as in filters
+            column = column.filter(pc.invert(pc.is_nan(column)))
         found = pc.min_max(column).as_py()
         if found["min"] is not None:
             low = found["min"] if low is None else min(low, found["min"])

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from encoder.embedder import Embedder
-from encoder.errors import InputError
+from encoder.errors import CollectionError, InputError
 from indexer.collection import Collection
 from indexer.documents import Document, Passage
 from indexer.known import KnownDocuments, document_hash
@@ -31,8 +31,23 @@ from indexer.store import RowStore
 _BLOCK_PASSAGES = 2048
 _COMMIT_PASSAGES = 8192
 _COMMIT_EVERY_S = 10.0
+# Documents whose rows are held at once when only their metadata changed.
+_RENEW_DOCUMENTS = 512
 
-_Cut = tuple[Prepared, list[Passage]]
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A document on its way to the encoder.
+
+    Attributes:
+        prepared: with its hashes.
+        passages: at least one.
+        is_replacing: rows of an older state are stored.
+    """
+
+    prepared: Prepared
+    passages: list[Passage]
+    is_replacing: bool
 
 
 @dataclass(slots=True)
@@ -130,22 +145,27 @@ class _Job:
         self._waiting: list[pa.Table] = []  # encoded rows, not yet committed
         self._replaced: list[NDArray[np.uint64]] = []  # row ids that they replace
         self._last_commit = time.monotonic()
+        self._unfinished = 0  # documents read, not yet encoded
 
     def run(self) -> None:
-        """Reads the source to its end; what was committed stays when it fails on the way."""
+        """Reads the source to its end; what came before a bad row is stored when it fails on the way."""
         block: list[_Cut] = []
         passages = 0
         try:
             for documents in self.source.batches():
-                fresh = self._sort_out(documents)
-                for prepared, cut in self._cut(fresh):
-                    block.append((prepared, cut))
-                    passages += len(cut)
+                fresh, problem = self._sort_out(documents)
+                self._unfinished += len(fresh)
+                for cut in self._cut(fresh):
+                    block.append(cut)
+                    passages += len(cut.passages)
                     if passages >= _BLOCK_PASSAGES:
                         self._encode(block)
                         block, passages = [], 0
+                if problem:
+                    raise problem
                 self._tell()
         except InputError:
+            self._commit()  # by itself, since the encoder may refuse the block again
             self._finish(block)
             raise
         self._finish(block)
@@ -155,39 +175,51 @@ class _Job:
             self._encode(block)
         self._commit()
 
-    def _sort_out(self, documents: Sequence[Document]) -> list[tuple[Prepared, bool]]:
-        """The documents that must be encoded, each with whether it replaces an older state."""
-        fresh: list[tuple[Prepared, bool]] = []
+    def _sort_out(self, documents: Sequence[Document]) -> tuple[list[_Cut], InputError | None]:
+        """The documents that must be encoded, not yet cut, up to the first that cannot be used, and why not."""
+        fresh: list[_Cut] = []
         metadata_only: list[Prepared] = []
+        problem = None
         for document in documents:
             self.done.read += 1
-            prepared = prepare(document, self.collection.settings, self._own_id(document))
-            name = prepared.document.id or ""
-            match self.known.meet(name, prepared.content_hash, prepared.meta_hash):
-                case "new":
-                    self.done.added += 1
-                    fresh.append((prepared, False))
-                case "changed":
-                    self.done.changed += 1
-                    fresh.append((prepared, True))
-                case "metadata":
-                    self.done.metadata_changed += 1
-                    metadata_only.append(prepared)
-                case "same":
-                    self.done.unchanged += 1
-                case _:
-                    self._refuse_doubled(name, document)
+            try:
+                prepared = prepare(document, self.collection.settings, self._own_id(document))
+                state = self._meet(prepared, document)
+            except InputError as error:
+                problem = error
+                break
+            if state in ("new", "changed"):
+                fresh.append(_Cut(prepared, [], state == "changed"))
+            elif state == "metadata":
+                metadata_only.append(prepared)
         if metadata_only:
             self._renew_metadata(metadata_only)
-        return fresh
+        return fresh, problem
+
+    def _meet(self, prepared: Prepared, document: Document) -> str:
+        name = prepared.document.id or ""
+        state = self.known.meet(name, prepared.content_hash, prepared.meta_hash)
+        match state:
+            case "new":
+                self.done.added += 1
+            case "changed":
+                self.done.changed += 1
+            case "metadata":
+                self.done.metadata_changed += 1
+            case "same":
+                self.done.unchanged += 1
+            case _:
+                self._refuse_doubled(name, document)
+        return state
 
     def _own_id(self, document: Document) -> str | None:
         if document.id is not None:
             return None
         base = document_hash(clean_text(document.title), clean_text(document.text)).hex()[:16]
+        if not self.known.was_met(base):  # so that only repeated texts are counted, in memory
+            return base
         self._occurrences[base] += 1
-        count = self._occurrences[base]
-        return base if count == 1 else f"{base}-{count}"
+        return f"{base}-{self._occurrences[base] + 1}"
 
     def _refuse_doubled(self, name: str, document: Document) -> None:
         if self._on_bad_row == "skip":
@@ -199,25 +231,19 @@ class _Job:
             "name a column whose values are unique with --id, or keep the first of each with --on-bad-row skip",
         )
 
-    def _cut(self, fresh: list[tuple[Prepared, bool]]) -> Iterator[_Cut]:
+    def _cut(self, fresh: Sequence[_Cut]) -> Iterator[_Cut]:
         settings = self.collection.settings
         pieces = cut_passages(
-            [prepared.document for prepared, _ in fresh],
+            [cut.prepared.document for cut in fresh],
             self.encoder,
             window=settings.window,
             overlap=settings.overlap,
         )
-        replaced = [prepared.document.id for prepared, is_replacing in fresh if is_replacing]
-        if replaced:
-            self._replaced.append(self._row_ids(replaced))
-        for (prepared, _), cut in zip(fresh, pieces, strict=True):
-            yield prepared, cut
+        for cut, passages in zip(fresh, pieces, strict=True):
+            yield _Cut(cut.prepared, passages, cut.is_replacing)
 
-    def _row_ids(self, names: Sequence[str | None]) -> NDArray[np.uint64]:
-        return self.store.matching(pc.field("doc_id").isin(list(names)))
-
-    def _encode(self, block: list[_Cut]) -> None:
-        texts = [passage.content for _, passages in block for passage in passages]
+    def _encode(self, block: Sequence[_Cut]) -> None:
+        texts = [passage.content for cut in block for passage in cut.passages]
         began, before = time.monotonic(), self.done.tokens
 
         def count(_done: int, _total: int, tokens: int) -> None:
@@ -227,30 +253,44 @@ class _Job:
         vectors = self.encoder.encode_document(texts, progress=count)
         self.done.encode_s += time.monotonic() - began
         self.done.passages += len(texts)
-        self._waiting.append(
-            new_rows(self.store.schema, self.collection.settings, block, vectors, self.source.name)
-        )
-        rows = sum(table.num_rows for table in self._waiting)
-        if rows >= _COMMIT_PASSAGES or time.monotonic() - self._last_commit >= _COMMIT_EVERY_S:
+        self._unfinished -= len(block)
+        pairs = [(cut.prepared, cut.passages) for cut in block]
+        rows = new_rows(self.store.schema, self.collection.settings, pairs, vectors, self.source.name)
+        replaced = [cut.prepared.document.id for cut in block if cut.is_replacing]
+        old = self.store.matching(pc.field("doc_id").isin(replaced)) if replaced else np.zeros(0, np.uint64)
+        self._keep(rows, old)
+
+    def _keep(self, rows: pa.Table, replaced: NDArray[np.uint64]) -> None:
+        """Rows for the next commit, with the rows uint64 [N] that go when they are in: never one without the other."""
+        self._waiting.append(rows)
+        self._replaced.append(replaced)
+        waiting = sum(table.num_rows for table in self._waiting)
+        if waiting >= _COMMIT_PASSAGES or time.monotonic() - self._last_commit >= _COMMIT_EVERY_S:
             self._commit()
 
     def _commit(self) -> None:
         """First the new rows, then away with the old: a kill in between leaves both, never neither."""
         if self._waiting:
-            self.store.insert(pa.concat_tables(self._waiting))
-        for row_ids in self._replaced:
-            self.store.delete(row_ids)
+            rows = pa.concat_tables(self._waiting)
+            inserted = self.store.insert(rows)
+            if inserted != rows.num_rows:
+                raise CollectionError(
+                    f"{rows.num_rows - inserted} of {rows.num_rows} new passages have the id of a stored one",
+                    str(self.store.path),
+                    "nothing was deleted; please report this, and index into a new collection meanwhile",
+                )
+            self.store.delete(np.concatenate(self._replaced))
         self._waiting, self._replaced = [], []
         self._last_commit = time.monotonic()
 
-    def _renew_metadata(self, changed: list[Prepared]) -> None:
-        names = [prepared.document.id for prepared in changed]
-        batches = list(
-            self.store.scan(self.store.schema.names, condition=pc.field("doc_id").isin(list(names)))
-        )
-        old = pa.Table.from_batches(batches)
-        self._waiting.append(rows_with_metadata(self.store.schema, self.collection.settings, old, changed))
-        self._replaced.append(old["_rowid"].to_numpy().astype(np.uint64))
+    def _renew_metadata(self, changed: Sequence[Prepared]) -> None:
+        schema = self.store.schema
+        for at in range(0, len(changed), _RENEW_DOCUMENTS):
+            some = changed[at : at + _RENEW_DOCUMENTS]
+            condition = pc.field("doc_id").isin([prepared.document.id for prepared in some])
+            old = pa.Table.from_batches(list(self.store.scan(schema.names, condition=condition)))
+            rows = rows_with_metadata(schema, self.collection.settings, old, some)
+            self._keep(rows, old["_rowid"].to_numpy().astype(np.uint64))
 
     def remove_vanished(self) -> None:
         """Deletes documents that came from this source and were not met in this run."""
@@ -266,8 +306,9 @@ class _Job:
         self.done.removed = len(names)
 
     def _tell(self) -> None:
-        self.report(
-            JobProgress(
-                "indexing", self.done.read, self.done.passages, self.done.tokens, self.source.fraction_read()
-            )
-        )
+        """Counts a document when it is encoded, not when it is read, so that the time left is honest."""
+        fraction = self.source.fraction_read()
+        finished = self.done.read - self._unfinished
+        if fraction is not None and self.done.read:
+            fraction *= finished / self.done.read
+        self.report(JobProgress("indexing", finished, self.done.passages, self.done.tokens, fraction))

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from indexer.store import RowStore
+
 # Documents met since the sorted arrays were made are kept in a dictionary of at most this many.
 _RECENT = 65536
 _State = tuple[int, int]
@@ -146,3 +148,13 @@ class KnownDocuments:
         self._content = np.concatenate([self._content, states[:, 0]])[order]
         self._meta = np.concatenate([self._meta, states[:, 1]])[order]
         self._seen = np.concatenate([self._seen, np.ones(len(keys), np.bool_)])[order]
+
+
+def drop_superseded(store: RowStore) -> int:
+    """Deletes rows of older states, which a killed job left beside the new ones; returns how many there were.
+
+    Raises:
+        CollectionError: the rows cannot be read or written.
+    """
+    _, superseded = KnownDocuments.from_rows(store.scan(["doc_id", "doc_hash", "meta_hash"]))
+    return store.delete(superseded)

@@ -1,5 +1,6 @@
 """One writer a collection: an advisory lock that names its holder."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -41,8 +42,15 @@ def writer_lock(path: Path) -> Iterator[None]:
                 str(path),
                 "wait until it is done, or stop that process",
             ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_self()).encode(), 0)
+        except OSError as error:  # some network folders know no locks
+            raise CollectionError(
+                f"the collection cannot be locked: {error.strerror}",
+                str(path),
+                "copy it to a local disk",
+            ) from error
+        with contextlib.suppress(OSError):  # a full disk must not keep anyone from deleting
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(_self()).encode(), 0)
         yield
     finally:
         os.close(handle)
@@ -60,6 +68,7 @@ def _self() -> dict[str, object]:
 def _holder(file: Path) -> str:
     try:
         found = json.loads(file.read_text())
-        return f"process {found['pid']} on {found['host']} since {found['since']} ({found['command']})"
-    except (OSError, ValueError, KeyError):
+        named = f"process {found['pid']} on {found['host']} since {found['since']} ({found['command']})"
+        return "".join(sign if sign.isprintable() else "?" for sign in named[:400])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

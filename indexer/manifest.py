@@ -6,12 +6,13 @@ Reads and writes these files strictly; it opens no data behind them.
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from encoder import atomic
 from encoder.errors import CollectionError
+from indexer.strict_json import NewerFormatError, check_format, damaged, read_object, to_dataclass
 
 FORMAT = 1
 SETTINGS_FILE = "collection.json"
@@ -19,7 +20,12 @@ PUBLISH_FOLDER = "publish"
 # What this version of the program understands beyond format 1; a collection may require more.
 FEATURES: frozenset[str] = frozenset()
 
-_Kind = TypeVar("_Kind")
+KINDS = ("flat", "rabitq", "ivf-sq8")
+WORD_CHOICES = ("english", "plain", "ngram2")
+COLUMN_TYPES = ("string", "int64", "float64", "bool", "date", "timestamp", "list<string>")
+MOST_DIMENSIONS = 65_536
+_STORED_NAME = re.compile(r"m_[A-Za-z0-9_]+")
+_NUMBER = re.compile(r"[0-9]{7,15}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -153,16 +159,34 @@ def read_settings(path: Path) -> CollectionSettings:
         raise CollectionError(f"{path} is a file, not a collection", str(path), "name a folder")
     if not file.is_file():
         raise _not_a_collection(path)
-    found = _read(file)
-    _check_format(found, file)
-    missing = set(found.get("features_required", [])) - FEATURES
-    if missing:
-        raise CollectionError(
-            f"the collection needs {', '.join(sorted(missing))}, which this version does not know",
+    found = read_object(file)
+    check_format(found, file, FORMAT)
+    needed = found.get("features_required", [])
+    if isinstance(needed, list) and (missing := [name for name in needed if str(name) not in FEATURES]):
+        raise NewerFormatError(
+            f"the collection needs {', '.join(str(name)[:40] for name in missing[:5])}, which this version does not know",
             str(file),
             "update: pip install --upgrade llm2comp",
         )
-    return _strict(CollectionSettings, found, file)
+    return _checked_settings(to_dataclass(CollectionSettings, found, file), file)
+
+
+def _checked_settings(settings: CollectionSettings, file: Path) -> CollectionSettings:
+    holds = {
+        "dimension": 1 <= settings.dimension <= MOST_DIMENSIONS,
+        "hybrid_weight": 0 <= settings.hybrid_weight <= 1,
+        "window": settings.window >= 8,
+        "overlap": settings.overlap <= settings.window // 2,
+        "words": settings.words in WORD_CHOICES,
+        "columns": set(settings.columns.values()) <= set(COLUMN_TYPES),
+        "column_fields": set(settings.column_fields) == set(settings.columns)
+        and len({stored.lower() for stored in settings.column_fields.values()}) == len(settings.columns)
+        and all(map(_STORED_NAME.fullmatch, settings.column_fields.values())),
+    }
+    for name, is_right in holds.items():
+        if not is_right:
+            raise damaged(file, f"{name} is {str(getattr(settings, name))[:40]!r}")
+    return settings
 
 
 def _not_a_collection(path: Path) -> CollectionError:
@@ -198,38 +222,63 @@ def publication_numbers(path: Path) -> list[int]:
     folder = path / PUBLISH_FOLDER
     if not folder.is_dir():
         return []
-    return sorted(int(file.stem) for file in folder.glob("*.json") if file.stem.isdigit())
+    return sorted(int(file.stem) for file in folder.glob("*.json") if _NUMBER.fullmatch(file.stem))
 
 
 def read_publication(path: Path, number: int) -> Publication:
     """Publication `number` of the collection at `path`.
 
     Raises:
-        CollectionError: the file is missing, damaged, or of a newer format.
+        NewerFormatError: a newer version of the program wrote it.
+        CollectionError: the file is missing or damaged.
     """
     file = publication_file(path, number)
-    found = _read(file)
-    _check_format(found, file)
-    entries = found.get("segments")
-    if not isinstance(entries, list):
-        raise _damaged(file, "it lists no segments")
-    found["segments"] = [_strict(SegmentEntry, entry, file) for entry in entries]
-    for entry in found["segments"]:
-        if not re.fullmatch(r"derived/[A-Za-z0-9._-]+/seg-[0-9]+", entry.path):
-            raise _damaged(file, f"the segment path {entry.path!r} leaves the collection")
-    return _strict(Publication, found, file)
+    found = read_object(file)
+    check_format(found, file, FORMAT)
+    publication = to_dataclass(Publication, found, file)
+    if publication.number != number:
+        raise damaged(file, f"number is {publication.number}")
+    if publication.rows_version < 1 or publication.index_choice not in ("auto", *KINDS):
+        raise damaged(file, "rows_version or index_choice is impossible")
+    _check_files(publication.row_files, file)
+    for entry in publication.segments:
+        _check_entry(entry, file)
+    return publication
+
+
+def _check_entry(entry: SegmentEntry, file: Path) -> None:
+    if not re.fullmatch(r"derived/[A-Za-z0-9_-]+/seg-[0-9]{1,9}", entry.path):
+        raise damaged(file, f"the segment path {entry.path[:80]!r} leaves the collection")
+    if entry.kind not in KINDS or not 0 <= entry.recall <= 1 or not 1 <= entry.rows < 2**40:
+        raise damaged(file, f"kind, rows or recall of {entry.path} is impossible")
+    _check_files(entry.files, file)
+    if any("/" in name for name in entry.files):
+        raise damaged(file, f"{entry.path} names files elsewhere")
+
+
+def _check_files(files: dict[str, dict[str, Any]], file: Path) -> None:
+    for name, described in files.items():
+        parts = PurePosixPath(name).parts
+        if not parts or parts[0] == "/" or ".." in parts or "\0" in name:
+            raise damaged(file, f"the file name {name[:80]!r} leaves the collection")
+        size = described.get("size")
+        if not isinstance(size, int) or not isinstance(described.get("sha256"), str):
+            raise damaged(file, f"{name[:80]!r} has no size and hash")
 
 
 def newest_publication(path: Path) -> Publication | None:
     """The highest publication that can be read; None when nothing was published.
 
     Raises:
+        NewerFormatError: the newest was written by a newer version; an older one would be yesterday's answer.
         CollectionError: there are publications, and none of them can be read.
     """
     problem: CollectionError | None = None
     for number in reversed(publication_numbers(path)):
         try:
             return read_publication(path, number)
+        except NewerFormatError:
+            raise
         except CollectionError as error:
             problem = problem or error
     if problem:
@@ -240,49 +289,3 @@ def newest_publication(path: Path) -> Publication | None:
 def file_sha256(path: Path, number: int) -> str:
     """Hash of a publication's file, the link of the chain."""
     return hashlib.sha256(publication_file(path, number).read_bytes()).hexdigest()
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CollectionError(
-            f"cannot read {file.name}: {error.strerror}", str(file), "check the folder's permissions"
-        ) from error
-    except ValueError as error:
-        raise _damaged(file, "it is not JSON") from error
-    if not isinstance(found, dict):
-        raise _damaged(file, "it holds no object")
-    return found
-
-
-def _check_format(found: dict[str, Any], file: Path) -> None:
-    number = found.get("format")
-    if not isinstance(number, int):
-        raise _damaged(file, "it names no format")
-    if number > FORMAT:
-        raise CollectionError(
-            f"the collection has format {number}, this version of llm2comp reads {FORMAT}",
-            str(file),
-            "update: pip install --upgrade llm2comp",
-        )
-
-
-def _strict(kind: type[_Kind], found: Any, file: Path) -> _Kind:
-    if not isinstance(found, dict):
-        raise _damaged(file, f"{found!r} is no object")
-    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    if unknown := set(found) - known:
-        raise _damaged(file, f"unknown key {sorted(unknown)[0]!r}")
-    try:
-        return kind(**found)
-    except TypeError as error:
-        raise _damaged(file, "a key is missing") from error
-
-
-def _damaged(file: Path, reason: str) -> CollectionError:
-    return CollectionError(
-        f"{file.name} is damaged: {reason}",
-        str(file),
-        "restore the file from a copy; `llm2comp verify` says what else is affected",
-    )

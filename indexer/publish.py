@@ -4,6 +4,7 @@ The manifest is written by create-exclusive; before that moment readers see the 
 new one, and a kill anywhere leaves one of the two whole.
 """
 
+import contextlib
 import hashlib
 import shutil
 import uuid
@@ -17,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder import atomic
-from encoder.errors import CollectionError
+from encoder.errors import CollectionError, InputError
 from indexer import manifest
-from indexer.ann import choose_kind
+from indexer.ann import KINDS, choose_kind
 from indexer.collection import DERIVED_FOLDER, Collection
 from indexer.manifest import Publication, SegmentEntry
 from indexer.progress import JobProgress, Report, silent
 from indexer.retention import forget_old
-from indexer.segments import DOCUMENT_FILE, ROW_ID_FILE, build_segment, check_files, document_key
+from indexer.segment_build import build_segment
+from indexer.segments import DOCUMENT_FILE, ROW_ID_FILE, check_files, document_key
 from indexer.store import RowStore
+from indexer.store_errors import full_disk_or
 
 # Rows outside all segments are compared one by one, in memory: this many take a few milliseconds.
 MOST_LOOSE_ROWS = 50_000
@@ -44,7 +47,12 @@ class _Existing:
 
 
 def publish(
-    collection: Collection, store: RowStore, *, index: str | None = None, report: Report = silent
+    collection: Collection,
+    store: RowStore,
+    *,
+    index: str | None = None,
+    is_anew: bool = False,
+    report: Report = silent,
 ) -> Publication:
     """Publishes the newest rows; returns the standing publication when nothing changed.
 
@@ -54,20 +62,23 @@ def publish(
         collection: of the rows.
         store: at its newest version.
         index: index kind ("auto", "flat", "rabitq", "ivf-sq8"); None keeps the kind asked for last.
+        is_anew: build every segment again, whatever is there; readers keep the old ones until then.
         report: called at each step.
 
     Raises:
+        InputError: there is no such index kind.
         CollectionError: the disk is full or the folder cannot be written; readers keep the previous version.
     """
     previous = collection.publication()
     index = index or (previous.index_choice if previous else "auto")
+    _check_kind(index)
     report(JobProgress("word index"))
     store.compact()
     store.index_words(collection.settings.words)
     live = store.live_row_ids()
     digest = hashlib.sha256(live.astype("<u8").tobytes()).hexdigest()
-    existing = _whole_segments(collection, previous, live)
-    if previous and _stands(previous, existing, digest, index):
+    existing = [] if is_anew else _whole_segments(collection, previous, live)
+    if previous and not is_anew and _stands(collection, previous, existing, digest, index):
         return previous
     report(JobProgress("segments"))
     segments, notes = _renew_segments(collection, store, live, existing, index)
@@ -90,18 +101,26 @@ def publish(
         store.tag(f"pub-{publication.number}")
         manifest.write_publication(collection.path, publication)
     except OSError as error:
-        raise CollectionError(
-            f"the publication cannot be written: {error.strerror or error}",
-            str(collection.path),
-            "free some space and run the same command again; it goes on",
-        ) from error
-    forget_old(collection, store)
+        raise full_disk_or(error, "the publication cannot be written", collection.path) from error
+    with contextlib.suppress(
+        CollectionError
+    ):  # what cannot be cleaned now is cleaned by the next publication
+        forget_old(collection, store)
     return publication
 
 
-def _stands(previous: Publication, existing: Sequence[_Existing], digest: str, index: str) -> bool:
+def _check_kind(index: str) -> None:
+    if index not in KINDS:
+        raise InputError(f"there is no index kind {index!r}", "--index", f"choose {', '.join(KINDS)}")
+
+
+def _stands(
+    collection: Collection, previous: Publication, existing: Sequence[_Existing], digest: str, index: str
+) -> bool:
+    """Whether the newest publication is whole and says all; a damaged newer one is put right by another."""
     return (
-        previous.row_ids_sha256 == digest
+        previous.number == collection.version()
+        and previous.row_ids_sha256 == digest
         and previous.index_choice == index
         and len(existing) == len(previous.segments)
     )
@@ -192,6 +211,9 @@ def _build(
         atomic.sync_folder(temporary / "seg-0")
         temporary.rename(derived / build)
         atomic.sync_folder(derived)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise full_disk_or(error, "the segment cannot be written", derived) from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

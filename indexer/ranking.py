@@ -13,8 +13,8 @@ from indexer.fusion import fuse_scores
 from indexer.hits import Hit, Mode, Provenance, SearchResult
 from indexer.keywords import KeywordQuery, parse_keywords, to_lance_query
 from indexer.manifest import CollectionSettings
+from indexer.row_schema import WORD_COLUMN
 from indexer.snapshot import Allowed, Nearest, Snapshot
-from indexer.store import WORD_COLUMN
 
 _LEAST_DEPTH = 100
 
@@ -61,12 +61,16 @@ class Search:
         while True:
             ranked = self._rank(depth, allowed, condition, words, settings.hybrid_weight)
             chosen = self._best(ranked)
-            if chosen.size >= self.k or ranked.is_complete:
+            if ranked.is_complete or (chosen.size >= self.k and not self._is_cut_in_a_tie(ranked, chosen)):
                 break
             depth *= 4
         with self.clock.step("fetch"):
             hits = self._hits(ranked, chosen, settings)
         return SearchResult(self._shown_query(), hits, self._provenance(ranked, allowed, settings))
+
+    def _is_cut_in_a_tie(self, ranked: _Ranked, chosen: NDArray[np.int64]) -> bool:
+        """Whether a row as good as the last hit, with a lower id, may lie beyond what the word index gave."""
+        return self.mode == "keyword" and ranked.scores[chosen[-1]] == ranked.scores[-1]
 
     def _words(self) -> KeywordQuery | None:
         if self.mode == "semantic" or not isinstance(self.query, str):
@@ -185,7 +189,7 @@ class Search:
             nprobe=None if nearest is None else nearest.nprobe,
             rows_scanned=0 if nearest is None else nearest.scanned,
             milliseconds=self.clock.milliseconds(),
-            notes=tuple(self.snapshot.notes),
+            notes=self.snapshot.notes,
         )
 
     def _shown_query(self) -> str:

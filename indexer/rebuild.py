@@ -1,33 +1,39 @@
 """Making derived things new: the index of the same vectors, or every vector with another encoder."""
 
+import ctypes
+import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from encoder import atomic
 from encoder.embedder import Embedder
 from encoder.errors import CollectionError, InputError
-from indexer.collection import DERIVED_FOLDER, Collection
-from indexer.documents import Document
+from indexer.collection import Collection
 from indexer.ingest import AddReport, add_source
+from indexer.known import drop_superseded
 from indexer.lock import writer_lock
 from indexer.manifest import Publication
 from indexer.progress import Report, silent
 from indexer.publish import publish
-from indexer.rows import rebuild_text
-from indexer.sources.source import MetadataType, Source
-from indexer.store import WORD_COLUMN, RowStore
+from indexer.rows_source import RowsSource
+from indexer.segments import document_key
+from indexer.store import RowStore
+from indexer.store_errors import full_disk_or
 
-_DOCUMENTS = 512
+VIEWS_FOLDER = "views"
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_NONE = np.zeros(0, np.uint64)
 
 
 def rebuild_index(
     collection: Collection, *, index: str | None = None, report: Report = silent
 ) -> Publication:
-    """Builds all segments anew from the row store and publishes them.
+    """Builds all segments anew from the row store and publishes them; readers keep the old ones until then.
 
     Args:
         collection: to rebuild.
@@ -39,12 +45,9 @@ def rebuild_index(
         CollectionError: the row store cannot be read, or the disk is full.
     """
     with writer_lock(collection.path):
-        derived = collection.path / DERIVED_FOLDER
-        derived.mkdir(exist_ok=True)
-        for build in derived.iterdir():  # a reader falls back on the row store until the new ones are there
-            if any(build.glob("seg-*")):
-                shutil.rmtree(build)
-        return publish(collection, collection.open_rows(), index=index, report=report)
+        store = collection.open_rows()
+        drop_superseded(store)
+        return publish(collection, store, index=index, is_anew=True, report=report)
 
 
 def reembed(
@@ -73,15 +76,64 @@ def reembed(
     path = collection.path.resolve()
     beside = path.with_name(f"{path.name}.rebuild")
     with writer_lock(path):
+        drop_superseded(collection.open_rows())
+        published = collection.publication()
         target = _continue_or_create(beside, collection, encoder, window, overlap)
-        done = add_source(target, RowsSource(collection), encoder, report=report)
-        retired = path.with_name(f"{path.name}.before-rebuild")
-        if retired.exists():
-            shutil.rmtree(retired)
-        path.rename(retired)
-        beside.rename(path)
-    shutil.rmtree(retired, ignore_errors=True)
+        _forget_deleted(target, collection)
+        index = published.index_choice if published else None
+        done = add_source(target, RowsSource(collection), encoder, index=index, report=report)
+        _put_in_place(beside, path)
+    shutil.rmtree(beside, ignore_errors=True)
     return done
+
+
+def _put_in_place(beside: Path, path: Path) -> None:
+    """The new folder takes the name of the old and the other way round, with what people saved about it."""
+    try:
+        if (path / VIEWS_FOLDER).is_dir():
+            shutil.copytree(path / VIEWS_FOLDER, beside / VIEWS_FOLDER, dirs_exist_ok=True)
+        exchange_folders(beside, path)
+    except OSError as error:
+        raise full_disk_or(error, "the new collection cannot be put in place of the old", path) from error
+
+
+def exchange_folders(one: Path, other: Path) -> None:
+    """Swaps two names in one step, so that a kill leaves a whole collection under each.
+
+    Systems other than Linux get two renames; a kill between them leaves the old folder as `<other>.before-rebuild`.
+
+    Raises:
+        OSError: a folder cannot be renamed.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        atomic.sync_folder(other.parent)
+        return
+    retired = other.with_name(f"{other.name}.before-rebuild")
+    if retired.exists():
+        shutil.rmtree(retired)
+    other.rename(retired)
+    one.rename(other)
+    retired.rename(one)
+    atomic.sync_folder(other.parent)
+
+
+def _forget_deleted(target: Collection, collection: Collection) -> None:
+    """Takes out of the unfinished copy what was deleted from the collection since it was begun."""
+    present = np.unique(np.concatenate([_NONE, *_document_keys(collection.open_rows())]))
+    with writer_lock(target.path):
+        store = target.open_rows()
+        gone = [_NONE]
+        for batch in store.scan(["doc_id"]):
+            keys = [document_key(name) for name in batch["doc_id"].to_pylist()]
+            is_gone = ~np.isin(np.array(keys, np.uint64), present)
+            gone.append(batch["_rowid"].to_numpy()[is_gone].astype(np.uint64))
+        store.delete(np.concatenate(gone))
+
+
+def _document_keys(store: RowStore) -> Iterator[NDArray[np.uint64]]:
+    for batch in store.scan(["doc_id"]):
+        yield np.array([document_key(name) for name in pc.unique(batch["doc_id"]).to_pylist()], np.uint64)
 
 
 def _continue_or_create(
@@ -103,60 +155,3 @@ def _continue_or_create(
         overlap=overlap,
         words=collection.settings.words,
     )
-
-
-class RowsSource(Source):
-    """The documents of a collection as a source, put together from their passages.
-
-    Args:
-        collection: to read, at its newest rows.
-    """
-
-    def __init__(self, collection: Collection) -> None:
-        self.name = collection.settings.name
-        self.columns: dict[str, MetadataType] = dict(collection.settings.columns)  # type: ignore[arg-type]
-        self.guessed: dict[str, str] = {}
-        self.counts: Counter[str] = Counter()
-        self.misfits: Counter[str] = Counter()
-        self.bad_rows: list[str] = []
-        self.notes: list[str] = []
-        self._fields = collection.settings.column_fields
-        self._store: RowStore = collection.open_rows()
-        self._read = 0
-        self._total = max(1, self._store.count())
-
-    def batches(self, rows: int = _DOCUMENTS) -> Iterator[list[Document]]:
-        """Documents, each whole, in the order of their ids.
-
-        Raises:
-            CollectionError: a row cannot be read.
-        """
-        names = sorted(
-            {name for batch in self._store.scan(["doc_id"]) for name in batch["doc_id"].to_pylist()}
-        )
-        wanted = ["doc_id", "source", "title", WORD_COLUMN, "text_at", "char_start", "char_end", *self._fields.values()]
-        for at in range(0, len(names), rows):
-            some = names[at : at + rows]
-            found = list(self._store.scan(wanted, condition=pc.field("doc_id").isin(some)))
-            table = pa.Table.from_batches(found)
-            self._read += table.num_rows
-            yield list(self._documents(table))
-
-    def _documents(self, table: pa.Table) -> Iterator[Document]:
-        table = table.sort_by([("doc_id", "ascending"), ("char_start", "ascending")])
-        names = table["doc_id"].to_pylist()
-        start = 0
-        for end in range(1, len(names) + 1):
-            if end < len(names) and names[end] == names[start]:
-                continue
-            rows = table.slice(start, end - start)
-            first = rows.slice(0, 1).to_pylist()[0]
-            metadata = {name: first[stored] for name, stored in self._fields.items()}
-            yield Document(
-                names[start], first["title"], rebuild_text(rows), metadata, f"document {names[start]}"
-            )
-            start = end
-
-    def fraction_read(self) -> float:
-        """Share of the passages read, 0 to 1."""
-        return self._read / self._total

@@ -2,11 +2,15 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from encoder.errors import CollectionError
 from indexer import manifest
 from indexer.collection import DERIVED_FOLDER, Collection
+from indexer.manifest import Publication
 from indexer.store import RowStore
+from indexer.strict_json import NewerFormatError
 
 KEPT_PUBLICATIONS = 3
 KEPT_S = 3600.0
@@ -31,29 +35,62 @@ def forget_old(
         publications: how many to keep at least.
         younger_than_s: publications and builds younger than this are kept as well.
         dry_run: only count.
+
+    Raises:
+        NewerFormatError: a newer version of the program published here.
+        CollectionError: something cannot be removed.
     """
     cutoff = time.time() - younger_than_s
     numbers = manifest.publication_numbers(collection.path)
-    files = {number: manifest.publication_file(collection.path, number) for number in numbers}
-    old = [number for number in numbers[:-publications] if files[number].stat().st_mtime < cutoff]
-    freed = _forget_builds(collection, set(numbers) - set(old), cutoff, dry_run)
-    if dry_run:
-        return freed + sum(files[number].stat().st_size for number in old)
-    tags = store.tags()
-    for number in old:
-        files[number].unlink()
-    kept_tags = {f"pub-{number}" for number in set(numbers) - set(old)}
-    for tag in tags:
-        if tag.startswith("pub-") and tag not in kept_tags:
+    try:
+        old = _old_publications(collection, numbers, publications, cutoff)
+        kept = set(numbers) - set(old)
+        freed = _forget_builds(collection, kept, cutoff, dry_run)
+        if dry_run:
+            return freed + sum(manifest.publication_file(collection.path, n).stat().st_size for n in old)
+        for number in old:
+            manifest.publication_file(collection.path, number).unlink()
+    except OSError as error:
+        raise CollectionError(
+            f"old files cannot be removed: {error.strerror or error}",
+            str(error.filename or collection.path),
+            "check the permissions of the folder",
+        ) from error
+    for tag in store.tags():
+        if tag.startswith("pub-") and tag not in {f"pub-{number}" for number in kept}:
             store.drop_tag(tag)
     return freed + store.clean(keep_s=0.0)
+
+
+def _old_publications(
+    collection: Collection, numbers: Sequence[int], publications: int, cutoff: float
+) -> list[int]:
+    """Those too old to keep, and damaged ones that a whole newer one has replaced."""
+    old, is_replaced = [], False
+    for age, number in enumerate(reversed(numbers)):
+        is_whole = _read(collection, number) is not None
+        is_old = manifest.publication_file(collection.path, number).stat().st_mtime < cutoff
+        if (age >= publications and is_old and is_replaced) or (is_replaced and not is_whole):
+            old.append(number)
+        is_replaced |= is_whole
+    return old
+
+
+def _read(collection: Collection, number: int) -> Publication | None:
+    try:
+        return manifest.read_publication(collection.path, number)
+    except NewerFormatError:
+        raise
+    except CollectionError:
+        return None
 
 
 def _forget_builds(collection: Collection, kept: set[int], cutoff: float, dry_run: bool) -> int:
     derived = collection.path / DERIVED_FOLDER
     named: set[str] = set()
     for number in kept:
-        for entry in manifest.read_publication(collection.path, number).segments:
+        publication = _read(collection, number)
+        for entry in publication.segments if publication else ():
             named.add(Path(entry.path).parts[1])
     freed = 0
     for build in derived.iterdir() if derived.is_dir() else ():

@@ -1,8 +1,10 @@
 """Searcher: the one way to search a collection, for the command, the pages and the tests."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,15 +20,26 @@ from indexer.facets import column_range, column_values
 from indexer.filters import parse_filter, print_filter, to_lance
 from indexer.hits import MODES, Mode, SearchResult
 from indexer.ranking import Clock, RowQuery, Search
-from indexer.rows import rebuild_text
+from indexer.row_schema import WORD_COLUMN
+from indexer.rows import clean_text, rebuild_text
 from indexer.snapshot import Allowed, Snapshot
-from indexer.store import WORD_COLUMN
 
 __all__ = ["MOST_HITS", "RowQuery", "Searcher"]
 
 MOST_HITS = 10_000
 MOST_QUERY_CHARACTERS = 100_000
 _POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What is asked of every query of a call."""
+
+    k: int
+    where: str | None
+    mode: Mode
+    exact: bool
+    by: str
 
 
 class Searcher:
@@ -46,11 +59,13 @@ class Searcher:
             collection.check_encoder(embedder)
         self.collection = collection
         self._embedder = embedder
+        self._is_given = embedder is not None
         self._lock = threading.Lock()
-        self._checked_at = time.monotonic()
-        self._snapshot = self._open_newest()
+        self._open_newest()
 
-    def _open_newest(self) -> Snapshot:
+    def _open_newest(self) -> None:
+        self._checked_at = time.monotonic()
+        seen = self.collection.version()
         publication = self.collection.publication()
         if publication is None:
             raise CollectionError(
@@ -58,17 +73,37 @@ class Searcher:
                 str(self.collection.path),
                 f"finish the job: llm2comp index SOURCE --into {self.collection.path}",
             )
-        return Snapshot(self.collection, publication)
+        self._snapshot = Snapshot(self.collection, publication)
+        self._seen = seen
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest published version, looked for at most once a second."""
+        """The newest published version, looked for at most once a second.
+
+        Raises:
+            IndexMismatchError: the collection was re-embedded with another encoder than the one given.
+        """
         with self._lock:
             if time.monotonic() - self._checked_at >= _POLL_S:
                 self._checked_at = time.monotonic()
-                if self.collection.version() != self._snapshot.publication.number:
-                    self._snapshot = self._open_newest()
+                with contextlib.suppress(CollectionError):  # what is open still answers
+                    self._renew()
             return self._snapshot
+
+    def _renew(self) -> bool:
+        """Opens what is newest on disk when that is not what is open; returns whether it was not."""
+        now = Collection.open(self.collection.path)
+        if now.settings.uuid == self.collection.settings.uuid:
+            if now.version() == self._seen:
+                return False
+        else:  # re-embedded: another collection stands in the place of the old one
+            if self._is_given and self._embedder is not None:
+                now.check_encoder(self._embedder)
+            elif self._embedder is not None:
+                self._embedder = None
+            self.collection = now
+        self._open_newest()
+        return True
 
     @property
     def embedder(self) -> Embedder:
@@ -132,17 +167,30 @@ class Searcher:
         Arguments and errors are those of `search`.
         """
         _check(k, mode, by)
+        ask = _Ask(k, where, mode, exact, by)
         snapshot = self.snapshot
+        try:
+            return self._answer(snapshot, queries, ask)
+        except CollectionError:  # its files were cleaned away: it is older than what is kept
+            with self._lock:
+                if not self._renew() and snapshot is self._snapshot:
+                    raise
+                snapshot = self._snapshot
+            return self._answer(snapshot, queries, ask)
+
+    def _answer(
+        self, snapshot: Snapshot, queries: Sequence[str | NDArray[np.float32] | RowQuery], ask: "_Ask"
+    ) -> list[SearchResult]:
         clock = Clock()
         with clock.step("encode"):
-            vectors = self._vectors(snapshot, queries, mode)
+            vectors = self._vectors(snapshot, queries, ask.mode)
         with clock.step("filter"):
-            allowed, condition = self._allowed(snapshot, where)
+            allowed, condition = self._allowed(snapshot, ask.where)
         results = []
         for query, vector in zip(queries, vectors, strict=True):
             timed = clock.share(len(queries))
-            one = Search(snapshot, query, vector, mode, k, exact, by, timed)
-            results.append(one.run(allowed, condition, self.collection.settings))
+            one = Search(snapshot, query, vector, ask.mode, ask.k, ask.exact, ask.by, timed)
+            results.append(one.run(allowed, condition, snapshot.collection.settings))
         return results
 
     def _vectors(
@@ -159,14 +207,14 @@ class Searcher:
             elif isinstance(query, RowQuery):
                 vectors.append(snapshot.vector(self._row_id(snapshot, query.passage_id)))
             else:
-                vectors.append(_unit(query, self.collection.settings.dimension))
+                vectors.append(_unit(query, snapshot.collection.settings.dimension))
         if not texts:
             return vectors
         encoded = iter(self.embedder.encode_query(texts))
         return [next(encoded) if isinstance(q, str) else v for q, v in zip(queries, vectors, strict=True)]
 
     def _row_id(self, snapshot: Snapshot, passage_id: str) -> int:
-        found = snapshot.store.matching(pc.field("id") == passage_id)
+        found = snapshot.store.matching(pc.field("id") == clean_text(passage_id))
         if not found.size:
             raise InputError(
                 f"there is no passage {passage_id!r} in version {snapshot.publication.number}",
@@ -178,7 +226,7 @@ class Searcher:
     def _allowed(self, snapshot: Snapshot, where: str | None) -> tuple[Allowed, Any]:
         if where is None or not where.strip():
             return snapshot.everything(), None
-        settings = self.collection.settings
+        settings = snapshot.collection.settings
         tree = parse_filter(where, settings.columns)
         condition = to_lance(tree, lambda name: settings.column_fields[name])
         return snapshot.allow(print_filter(tree), condition), condition
@@ -190,9 +238,9 @@ class Searcher:
             InputError: there is no such document in the version searched.
         """
         snapshot = self.snapshot
-        fields = self.collection.settings.column_fields
+        fields = snapshot.collection.settings.column_fields
         wanted = ["title", WORD_COLUMN, "text_at", "char_start", "char_end", *fields.values()]
-        batches = list(snapshot.store.scan(wanted, condition=pc.field("doc_id") == document_id))
+        batches = list(snapshot.store.scan(wanted, condition=pc.field("doc_id") == clean_text(document_id)))
         rows = pa.Table.from_batches(batches) if batches else None
         if rows is None or not rows.num_rows:
             raise InputError(
@@ -236,7 +284,12 @@ def _check_text(query: str) -> None:
 
 
 def _unit(vector: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
-    vector = np.asarray(vector, np.float32)
+    try:
+        vector = np.asarray(vector, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the query is neither text nor a vector", "the query", f"give {dimension} finite numbers"
+        ) from error
     if vector.shape != (dimension,) or not np.isfinite(vector).all():
         raise InputError(
             f"the query vector has shape {vector.shape} or is not finite",

@@ -6,27 +6,33 @@ Folder: `rowid.u64` (ascending), `doc.u64` (hash of each row's document id), `ve
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder import atomic
 from encoder.errors import CollectionError
-from indexer.ann import AnnIndex, build_ann, load_ann, save_ann
+from indexer.ann import ANN_FILE, AnnIndex, load_ann
+from indexer.ann_gpu import GPU_FAILURES, GpuTwin, OpenTwin, open_twin
 from indexer.manifest import SegmentEntry
-from indexer.recall import choose_effort
-from indexer.store import RowStore
-from indexer.vector_file import VECTOR_FILE, VectorFile, VectorFileWriter
+from indexer.vector_file import VECTOR_FILE, VectorFile, exact_scores
 
 ROW_ID_FILE = "rowid.u64"
 DOCUMENT_FILE = "doc.u64"
 SEGMENT_FILE = "seg.json"
 # Milliseconds that an exact filtered scan may take before an approximate index is asked instead.
 _EXACT_BUDGET_MS = 50.0
-_SEED = 20
+# At opening, a vector file up to this size is hashed as well (a quarter of a second); `verify` hashes any.
+_MOST_HASHED_BYTES = 512 << 20
+_HASHES: dict[
+    tuple[str, int, int, int], str
+] = {}  # so that the next publication is opened without reading all
+_MOST_HASHES = 1024
+# Of rotation, training sample and measured queries.
+SEED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,15 @@ class Effort:
     ladder: list[dict[str, float]]
 
 
+EXACT_EFFORT = Effort(30, 0, 1.0, [])
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """Rows of one segment that may be among the best.
 
     Attributes:
-        positions: int64 [N], no repeats.
+        positions: int64 [N], no repeats, in no promised order.
         scanned: rows compared to find them.
         is_exact: the best `depth` rows are certainly among them.
         nprobe: cells visited, 0 where there are none.
@@ -70,25 +79,35 @@ class Segment:
         folder: of the segment.
         entry: what the publication says of it.
         dimension: numbers per vector.
+        open_twin: makes a copy on the GPU, or says None where there is no GPU with room for it.
 
     Raises:
         CollectionError: a file is missing, damaged or not the published one.
     """
 
-    def __init__(self, folder: Path, entry: SegmentEntry, dimension: int) -> None:
+    def __init__(
+        self, folder: Path, entry: SegmentEntry, dimension: int, open_twin: OpenTwin = open_twin
+    ) -> None:
         self.folder = folder
         self.entry = entry
-        check_files(folder, entry, skip={VECTOR_FILE})  # its header and size are checked byte for byte below
-        self.row_ids: NDArray[np.uint64] = np.memmap(folder / ROW_ID_FILE, "<u8", "r", shape=(entry.rows,))
-        self.documents: NDArray[np.uint64] = np.memmap(
-            folder / DOCUMENT_FILE, "<u8", "r", shape=(entry.rows,)
-        )
+        self.notes: list[str] = []
+        check_files(folder, entry, is_quick=True)
+        try:
+            self.row_ids: NDArray[np.uint64] = np.memmap(
+                folder / ROW_ID_FILE, "<u8", "r", shape=(entry.rows,)
+            )
+            self.documents: NDArray[np.uint64] = np.memmap(
+                folder / DOCUMENT_FILE, "<u8", "r", shape=(entry.rows,)
+            )
+        except (OSError, ValueError) as error:
+            raise _damaged(folder / ROW_ID_FILE, "it does not hold the rows that were published") from error
         self.vectors = VectorFile(folder / VECTOR_FILE, entry.rows, dimension)
         self.ann: AnnIndex | None = None
-        self.effort = Effort(30, 0, 1.0, [])
+        self.effort = EXACT_EFFORT
         if entry.kind != "flat":
             self.ann = load_ann(entry.kind, folder, entry.rows, dimension)
-            self.effort = Effort(**json.loads((folder / SEGMENT_FILE).read_text())["effort"])
+            self.effort = _read_effort(folder / SEGMENT_FILE)
+        self._twin = self._try_twin(open_twin)
 
     @property
     def rows(self) -> int:
@@ -107,12 +126,43 @@ class Segment:
             exact: compare every allowed row.
         """
         count = self.rows if allowed is None else int(np.count_nonzero(allowed))
+        if not exact and allowed is None and (found := self._ask_twin(query, depth)) is not None:
+            return found
         if exact or self.ann is None or self._is_cheap(count, allowed):
             return Candidates(self.vectors.nearest(query, depth, allowed), count, True, 0)
         wanted = max(self.effort.rerank, depth)
         if self.ann.kind == "rabitq":
             return Candidates(self.ann.candidates(query, wanted, 0, allowed), count, False, 0)
         return self._visit_cells(query, wanted, min(depth, count), allowed)
+
+    def _try_twin(self, opener: OpenTwin) -> GpuTwin | None:
+        """The copy on the GPU; a failing GPU costs speed, never the answer."""
+        if self.ann is not None and self.ann.kind == "rabitq":
+            return None
+        index = self.vectors.index if self.ann is None else self.ann.index
+        row_bytes = self.vectors.dimension * (2 if self.ann is None else 1)
+        try:
+            return opener(index, self.rows * row_bytes)
+        except GPU_FAILURES as error:
+            self._lose_twin(error)
+            return None
+
+    def _ask_twin(self, query: NDArray[np.float32], depth: int) -> Candidates | None:
+        twin, nprobe = self._twin, self.effort.nprobe
+        wanted = min(self.rows, max(self.effort.rerank, 2 * depth))
+        if twin is None or not twin.can_search(wanted, nprobe):
+            return None
+        try:
+            found = twin.candidates(query, wanted, nprobe)
+        except GPU_FAILURES as error:
+            self._lose_twin(error)
+            return None
+        scanned = self.rows if self.ann is None else round(self.rows * nprobe / max(1, self.ann.cells))
+        return Candidates(found, scanned, False, nprobe)
+
+    def _lose_twin(self, error: BaseException) -> None:
+        self._twin = None
+        self.notes.append(f"the GPU failed ({str(error).splitlines()[0][:120]}); searched on the CPU")
 
     def _is_cheap(self, count: int, allowed: NDArray[np.bool_] | None) -> bool:
         if allowed is None or count == self.rows:
@@ -123,38 +173,76 @@ class Segment:
     def _visit_cells(
         self, query: NDArray[np.float32], wanted: int, least: int, allowed: NDArray[np.bool_] | None
     ) -> Candidates:
+        """Rows of the nearest cells; filtered, of twice as many until that no longer finds better ones.
+
+        Filters are correlated with the vectors: the number of cells that is enough without one is not with it.
+        """
         assert self.ann is not None  # only called for kinds with cells
         share = 1.0 if allowed is None else max(1, int(np.count_nonzero(allowed))) / self.rows
         nprobe = min(self.ann.cells, max(1, round(self.effort.nprobe / max(share, 0.05))))
+        before = -np.inf
         while True:
             found = self.ann.candidates(query, wanted, nprobe, allowed)
-            if found.size >= least or nprobe >= self.ann.cells:
+            last = -np.inf
+            if found.size >= least and allowed is not None:
+                last = float(-np.sort(-exact_scores(self.vectors.take(found), query))[least - 1])
+            is_enough = found.size >= least and (allowed is None or last <= before)
+            if is_enough or nprobe >= self.ann.cells:
                 scanned = round(self.rows * nprobe / max(1, self.ann.cells))
                 return Candidates(found, scanned, False, nprobe)
-            nprobe = min(self.ann.cells, 2 * nprobe)
+            nprobe, before = min(self.ann.cells, 2 * nprobe), last
 
 
-def check_files(folder: Path, entry: SegmentEntry, skip: set[str] | None = None) -> None:
+def _read_effort(file: Path) -> Effort:
+    try:
+        found = Effort(**json.loads(file.read_text(encoding="utf-8"))["effort"])
+        if all(isinstance(n, int) and 0 <= n < 2**31 for n in (found.rerank, found.nprobe)):
+            return replace(found, recall=min(1.0, float(found.recall)))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _damaged(file, "it does not say how to search") from error
+    raise _damaged(file, "its effort is impossible")
+
+
+def check_files(folder: Path, entry: SegmentEntry, *, is_quick: bool = False) -> None:
     """Compares the files of a segment with what was published.
 
     Args:
         folder: of the segment.
         entry: what the publication says.
-        skip: names to leave out.
+        is_quick: of a large vector file only the size; files that were hashed before and are unchanged not again.
 
     Raises:
         CollectionError: a file is missing or not the published one.
     """
+    for name in _needed(entry.kind):
+        if name not in entry.files:
+            raise _damaged(folder / name, "the publication does not name it")
     for name, expected in entry.files.items():
-        if name in (skip or ()):
-            continue
         file = folder / name
         try:
-            same = file.stat().st_size == expected["size"] and atomic.sha256_file(file) == expected["sha256"]
-        except OSError as error:
+            state = file.stat()
+            is_hashed = not is_quick or name != VECTOR_FILE or state.st_size <= _MOST_HASHED_BYTES
+            same = state.st_size == expected["size"] and (
+                not is_hashed or _hash(file, state, is_quick) == expected["sha256"]
+            )
+        except (OSError, ValueError) as error:
             raise _damaged(file, "it cannot be read") from error
         if not same:
             raise _damaged(file, "it is not the file that was published")
+
+
+def _needed(kind: str) -> list[str]:
+    names = [ROW_ID_FILE, DOCUMENT_FILE, VECTOR_FILE, SEGMENT_FILE]
+    return names if kind == "flat" else [*names, ANN_FILE]
+
+
+def _hash(file: Path, state: os.stat_result, is_remembered: bool) -> str:
+    key = (str(file), state.st_ino, state.st_size, state.st_mtime_ns)
+    if not is_remembered or key not in _HASHES:
+        while len(_HASHES) >= _MOST_HASHES:
+            _HASHES.pop(next(iter(_HASHES)), None)
+        _HASHES[key] = atomic.sha256_file(file)
+    return _HASHES[key]
 
 
 def document_key(document_id: str) -> int:
@@ -162,105 +250,6 @@ def document_key(document_id: str) -> int:
     return int.from_bytes(
         hashlib.blake2b(document_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
     )
-
-
-def build_segment(
-    folder: Path, store: RowStore, row_ids: NDArray[np.uint64], kind: str, dimension: int
-) -> tuple[SegmentEntry, str | None]:
-    """Writes a segment of the given live rows and forces it to disk.
-
-    Args:
-        folder: new folder; the entry's path is only its name.
-        store: rows at the version to publish.
-        row_ids: uint64 [N], ascending, not empty.
-        kind: "flat", "rabitq" or "ivf-sq8".
-        dimension: numbers per vector.
-
-    Returns:
-        The entry for the publication, and a sentence when the kind had to be given up.
-
-    Raises:
-        CollectionError: the disk is full or a row cannot be read.
-    """
-    folder.mkdir(parents=True)
-    try:
-        vectors = _write_rows(folder, store, row_ids, dimension)
-        note, effort = None, Effort(30, 0, 1.0, [])
-        if kind != "flat":
-            chosen = _add_ann(folder, vectors, kind)
-            if chosen is None:
-                note = f"{kind} found too few of the true neighbours of these vectors; flat is used instead"
-                kind = "flat"
-            else:
-                effort = chosen
-        _describe(folder, store, vectors, kind, effort)
-        files = {name: _fingerprint(folder / name) for name in sorted(f.name for f in folder.iterdir())}
-    except OSError as error:
-        raise CollectionError(
-            f"the segment cannot be written: {error.strerror or error}",
-            str(folder),
-            "free some space and run the same command again; it goes on",
-        ) from error
-    return SegmentEntry(folder.name, kind, int(row_ids.size), effort.recall, files), note
-
-
-def _write_rows(folder: Path, store: RowStore, row_ids: NDArray[np.uint64], dimension: int) -> VectorFile:
-    writer = VectorFileWriter(folder / VECTOR_FILE, row_ids.size, dimension)
-    documents = np.zeros(row_ids.size, np.uint64)
-    written = 0
-    for batch in store.scan(["doc_id", "vec"]):
-        ids = batch["_rowid"].to_numpy()
-        positions = np.searchsorted(row_ids, ids)
-        positions[positions == row_ids.size] = 0
-        mine = row_ids[positions] == ids
-        if not mine.any():
-            continue
-        vectors = batch["vec"].values.to_numpy().reshape(-1, dimension)
-        writer.put(positions[mine], vectors[mine])
-        names = batch["doc_id"].filter(_mask(mine)).to_pylist()
-        documents[positions[mine]] = [document_key(name) for name in names]
-        written += int(mine.sum())
-    writer.close()
-    if written != row_ids.size:
-        raise CollectionError(
-            f"{row_ids.size - written} rows have no vector", str(store.path), "llm2comp verify says which"
-        )
-    row_ids.astype("<u8").tofile(folder / ROW_ID_FILE)
-    documents.astype("<u8").tofile(folder / DOCUMENT_FILE)
-    return VectorFile(folder / VECTOR_FILE, row_ids.size, dimension)
-
-
-def _mask(mine: NDArray[np.bool_]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(mine)
-
-
-def _add_ann(folder: Path, vectors: VectorFile, kind: str) -> Effort | None:
-    ann = build_ann(kind, vectors, _SEED)
-    chosen = choose_effort(ann, vectors, _SEED)
-    if chosen is None:
-        return None
-    save_ann(ann, folder)
-    return Effort(**chosen)
-
-
-def _describe(folder: Path, store: RowStore, vectors: VectorFile, kind: str, effort: Effort) -> None:
-    described = {
-        "format": 1,
-        "kind": kind,
-        "rows": vectors.rows,
-        "dimension": vectors.dimension,
-        "built_from_version": store.version,
-        "seed": _SEED,
-        "effort": asdict(effort),
-    }
-    (folder / SEGMENT_FILE).write_text(json.dumps(described, indent=1) + "\n")
-
-
-def _fingerprint(file: Path) -> dict[str, Any]:
-    atomic.sync_file(file)
-    return {"size": file.stat().st_size, "sha256": atomic.sha256_file(file)}
 
 
 def _damaged(file: Path, reason: str) -> CollectionError:

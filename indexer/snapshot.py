@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from encoder.errors import CollectionError
+from indexer.ann_gpu import OpenTwin, open_twin
 from indexer.collection import Collection
 from indexer.manifest import Publication
+from indexer.row_schema import vectors_of
 from indexer.segments import Segment, document_key
 from indexer.store import RowStore
 from indexer.vector_file import exact_scores
 
 _KEPT_MASKS = 32
+# Rows outside all segments are kept as float32, for speed; the many rows of a damaged segment as stored.
+_MOST_WIDE_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +66,22 @@ class Snapshot:
     Args:
         collection: it belongs to.
         publication: to open.
+        open_twin: makes copies of segments on the GPU where there is one.
 
     Raises:
         CollectionError: the rows of this publication cannot be read.
     """
 
-    def __init__(self, collection: Collection, publication: Publication) -> None:
+    def __init__(
+        self, collection: Collection, publication: Publication, open_twin: OpenTwin = open_twin
+    ) -> None:
         self.collection = collection
         self.publication = publication
         self.store: RowStore = collection.open_rows(publication.rows_version)
-        self.notes: list[str] = list(publication.notes)
-        self.segments = self._open_segments()
+        self._notes: list[str] = list(publication.notes)
+        if publication.number != collection.version():
+            self._notes.append("a newer publication is damaged; this is the one before it (llm2comp verify)")
+        self.segments = self._open_segments(open_twin)
         live = self.store.live_row_ids()
         self._live = tuple(_mask_of(segment.row_ids, live) for segment in self.segments)
         self._load_loose(live)
@@ -79,14 +89,19 @@ class Snapshot:
         self._masks: OrderedDict[str, Allowed] = OrderedDict()
         self._lock = threading.Lock()
 
-    def _open_segments(self) -> list[Segment]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of this version, one sentence each."""
+        return (*self._notes, *(note for segment in self.segments for note in segment.notes))
+
+    def _open_segments(self, open_twin: OpenTwin) -> list[Segment]:
         opened = []
         for entry in self.publication.segments:
             try:
                 folder = self.collection.path / entry.path
-                opened.append(Segment(folder, entry, self.collection.settings.dimension))
+                opened.append(Segment(folder, entry, self.collection.settings.dimension, open_twin))
             except CollectionError as error:  # its rows are then read from the row store, below
-                self.notes.append(f"{error.what}; the rows themselves were searched. {error.fix}")
+                self._notes.append(f"{error.what}; the rows themselves were searched. {error.fix}")
         return opened
 
     def _load_loose(self, live: NDArray[np.uint64]) -> None:
@@ -96,18 +111,16 @@ class Snapshot:
         ]
         self._loose_ids = np.setdiff1d(live, np.concatenate([np.zeros(0, np.uint64), *covered]))
         dimension = self.collection.settings.dimension
-        self._loose_vectors = np.zeros((self._loose_ids.size, dimension), np.float32)
+        width = np.float32 if self._loose_ids.size <= _MOST_WIDE_ROWS else np.float16
+        self._loose_vectors: NDArray[Any] = np.zeros((self._loose_ids.size, dimension), width)
         self._loose_documents = np.zeros(self._loose_ids.size, np.uint64)
         if not self._loose_ids.size:
             return
         for batch in self.store.scan(["doc_id", "vec"], condition=f"_rowid >= {int(self._loose_ids[0])}"):
-            at = np.searchsorted(self._loose_ids, batch["_rowid"].to_numpy())
-            at[at == self._loose_ids.size] = 0
-            mine = np.flatnonzero(self._loose_ids[at] == batch["_rowid"].to_numpy())
-            vectors = batch["vec"].values.to_numpy().reshape(-1, dimension)
-            self._loose_vectors[at[mine]] = vectors[mine]
-            names = batch["doc_id"].to_pylist()
-            self._loose_documents[at[mine]] = [document_key(names[row]) for row in mine]
+            mine, at = _find(self._loose_ids, batch["_rowid"].to_numpy())
+            self._loose_vectors[at] = vectors_of(batch, dimension)[mine]
+            names = batch["doc_id"].take(pa.array(mine)).to_pylist()
+            self._loose_documents[at] = [document_key(name) for name in names]
 
     @property
     def kinds(self) -> list[str]:
@@ -170,13 +183,13 @@ class Snapshot:
             is_exact &= found.is_exact
             nprobe = max(nprobe, found.nprobe)
         loose = allowed.parts[-1]
-        chosen = slice(None) if loose is None else np.flatnonzero(loose)
+        chosen: Any = slice(None) if loose is None else np.flatnonzero(loose)
         ids.append(self._loose_ids[chosen])
         documents.append(self._loose_documents[chosen])
         scores.append(exact_scores(self._loose_vectors[chosen], query))
         scanned += ids[-1].size
         all_ids, all_scores = np.concatenate(ids), np.concatenate(scores)
-        best = np.lexsort((all_ids, -all_scores))[:depth]
+        best = _best(all_ids, all_scores, depth)
         return Nearest(
             all_ids[best],
             all_scores[best],
@@ -216,7 +229,15 @@ class Snapshot:
             here, at = _find(np.asarray(segment.row_ids), wanted)
             if here.size:
                 return segment.vectors.take(at)[0]
-        return self._loose_vectors[np.searchsorted(self._loose_ids, wanted[0])]
+        return self._loose_vectors[np.searchsorted(self._loose_ids, wanted[0])].astype(np.float32)
+
+
+def _best(row_ids: NDArray[np.uint64], scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
+    """Positions of the best `depth` rows, ties by row id; only rows that can be among them are sorted."""
+    near: NDArray[np.int64] = np.arange(scores.size)
+    if scores.size > depth:
+        near = np.flatnonzero(scores >= np.partition(scores, scores.size - depth)[scores.size - depth])
+    return near[np.lexsort((row_ids[near], -scores[near]))[:depth]]
 
 
 def _mask_of(row_ids: NDArray[np.uint64], live: NDArray[np.uint64]) -> NDArray[np.bool_] | None:

@@ -6,7 +6,6 @@ the primary-key mark, no update in place, no fsync by Lance, word statistics onl
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +16,14 @@ from numpy.typing import NDArray
 
 from encoder import atomic
 from encoder.errors import CollectionError
+from indexer.row_schema import WORD_COLUMN
+from indexer.store_errors import understood
 
 if TYPE_CHECKING:
     import lance
 
 ROWS_FOLDER = "rows.lance"
-WORD_COLUMN = "content"
 
-_ARROW_TYPES: dict[str, pa.DataType] = {
-    "string": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "list<string>": pa.list_(pa.string()),
-}
 _WORD_SETTINGS: dict[str, dict[str, Any]] = {
     "english": {"base_tokenizer": "simple", "stem": True, "remove_stop_words": True},
     "plain": {"base_tokenizer": "simple", "stem": False, "remove_stop_words": False},
@@ -44,42 +35,12 @@ _WORD_SETTINGS: dict[str, dict[str, Any]] = {
         "remove_stop_words": False,
     },
 }
-WORD_CHOICES = tuple(_WORD_SETTINGS)
 # Scans of many small fragments are slow: 200 of them made one of 2,000 rows take 75 ms.
 _MOST_FRAGMENTS = 50
 _ROWS_PER_FRAGMENT = 1 << 20
 _TAKE_BLOCK = 4096
-
-
-def row_schema(dimension: int, columns: dict[str, str], column_fields: dict[str, str]) -> pa.Schema:
-    """Schema of the rows: one a passage.
-
-    Args:
-        dimension: numbers per vector.
-        columns: metadata column to its type.
-        column_fields: metadata column to the stored field.
-    """
-    key = {"lance-schema:unenforced-primary-key": "true"}  # two equal inserts then land once
-    base = [
-        pa.field("id", pa.string(), nullable=False, metadata=key),
-        pa.field("doc_id", pa.string(), nullable=False),
-        pa.field("doc_hash", pa.binary(16), nullable=False),
-        pa.field("meta_hash", pa.binary(16), nullable=False),
-        pa.field("content_hash", pa.binary(16), nullable=False),
-        pa.field("chunk_no", pa.int32(), nullable=False),
-        pa.field("char_start", pa.int64(), nullable=False),
-        pa.field("char_end", pa.int64(), nullable=False),
-        pa.field("title", pa.string(), nullable=False),
-        pa.field(WORD_COLUMN, pa.string(), nullable=False),
-        pa.field("text_at", pa.int32(), nullable=False),  # where the passage starts in `content`
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("ingest_id", pa.string(), nullable=False),
-        pa.field("extra", pa.string()),
-        pa.field("vec", pa.list_(pa.float16(), dimension)),
-    ]
-    return pa.schema(
-        base + [pa.field(column_fields[name], _ARROW_TYPES[kind]) for name, kind in columns.items()]
-    )
+# Ids in a deletion are told as ranges while there are no more than this many; else one by one.
+_MOST_RANGES = 64
 
 
 class RowStore:
@@ -101,7 +62,7 @@ class RowStore:
         Raises:
             CollectionError: the folder cannot be written.
         """
-        with _understood(path):
+        with understood(path):
             dataset = _lance().write_dataset(
                 schema.empty_table(), str(path), schema=schema, enable_stable_row_ids=True
             )
@@ -114,8 +75,21 @@ class RowStore:
         Raises:
             CollectionError: the store is missing or damaged, or the version is gone.
         """
-        with _understood(path):
+        with understood(path):
             return cls(_lance().dataset(str(path), version=version), path)
+
+    def check_schema(self, expected: pa.Schema) -> None:
+        """Makes sure that the rows have the fields that the collection says they have.
+
+        Raises:
+            CollectionError: they have not; the collection was put together from parts of others.
+        """
+        if not self.schema.equals(expected, check_metadata=False):
+            raise CollectionError(
+                "the row store does not have the fields that collection.json names",
+                str(self._path),
+                "one of the two is from another collection; restore both from the same copy",
+            )
 
     @property
     def version(self) -> int:
@@ -138,30 +112,27 @@ class RowStore:
         Raises:
             CollectionError: the disk is full or the folder cannot be written; nothing was added.
         """
-        with _understood(self._path):
+        with understood(self._path):
             done = self._dataset.merge_insert("id").when_not_matched_insert_all().execute(rows)
         return int(done["num_inserted_rows"])
 
     def delete(self, row_ids: NDArray[np.uint64]) -> int:
-        """Deletes rows by id, in one commit; returns how many there were.
+        """Deletes rows by id, in one commit, so that no document is ever half deleted; returns how many there were.
 
         Args:
-            row_ids: uint64 [N], may be empty.
+            row_ids: uint64 [N], may be empty; ids that are gone already are passed over.
 
         Raises:
-            CollectionError: the folder cannot be written.
+            CollectionError: the disk is full or the folder cannot be written; nothing was deleted.
         """
-        deleted = 0
-        with _understood(self._path):
-            for block in np.array_split(row_ids, max(1, -(-row_ids.size // _TAKE_BLOCK))):
-                if block.size:
-                    numbers = ",".join(map(str, block.tolist()))
-                    deleted += int(self._dataset.delete(f"_rowid IN ({numbers})")["num_deleted_rows"])
-        return deleted
+        if not row_ids.size:
+            return 0
+        with understood(self._path):
+            return int(self._dataset.delete(_these_rows(np.unique(row_ids)))["num_deleted_rows"])
 
     def count(self) -> int:
         """Live rows."""
-        with _understood(self._path):
+        with understood(self._path):
             return int(self._dataset.count_rows())
 
     def live_row_ids(self) -> NDArray[np.uint64]:
@@ -174,7 +145,7 @@ class RowStore:
         Args:
             condition: what `indexer.filters` compiled; None for all rows. Never text of a user.
         """
-        with _understood(self._path):
+        with understood(self._path):
             scanner = self._dataset.scanner(columns=[], filter=condition, with_row_id=True)
             found = scanner.to_table()["_rowid"].to_numpy()
         return np.sort(found.astype(np.uint64, copy=False))
@@ -183,7 +154,7 @@ class RowStore:
         self, columns: Sequence[str], *, condition: Any = None, rows: int = 8192
     ) -> Iterator[pa.RecordBatch]:
         """Batches of live rows in storage order, with the column `_rowid`."""
-        with _understood(self._path):
+        with understood(self._path):
             yield from self._dataset.scanner(
                 columns=list(columns), filter=condition, with_row_id=True, batch_size=rows
             ).to_batches()
@@ -199,7 +170,7 @@ class RowStore:
             CollectionError: a row is not live at this version.
         """
         wanted = [*columns, "_rowid"]
-        with _understood(self._path):
+        with understood(self._path):
             parts = [
                 self._dataset._take_rows(row_ids[at : at + _TAKE_BLOCK].tolist(), columns=wanted)
                 for at in range(0, max(1, row_ids.size), _TAKE_BLOCK)
@@ -227,7 +198,7 @@ class RowStore:
         Returns:
             Row ids uint64 [N] and scores float32 [N].
         """
-        with _understood(self._path):
+        with understood(self._path):
             found = self._dataset.scanner(
                 columns=["_score"],
                 full_text_query=query,
@@ -247,7 +218,7 @@ class RowStore:
         Args:
             words: one of `WORD_CHOICES`.
         """
-        with _understood(self._path):
+        with understood(self._path):
             if self._word_index() is None:
                 self._dataset.create_scalar_index(
                     WORD_COLUMN, "INVERTED", with_position=True, **_WORD_SETTINGS[words]
@@ -257,10 +228,10 @@ class RowStore:
 
     def rows_without_words(self) -> int:
         """Rows that the word index does not cover."""
-        name = self._word_index()
-        if name is None:
-            return self.count()
-        with _understood(self._path):
+        with understood(self._path):
+            name = self._word_index()
+            if name is None:
+                return self.count()
             return int(self._dataset.index_statistics(name)["num_unindexed_rows"])
 
     def _word_index(self) -> str | None:
@@ -271,7 +242,7 @@ class RowStore:
 
     def compact(self) -> bool:
         """Joins small fragments when there are many, in bounded memory; returns whether it did."""
-        with _understood(self._path):
+        with understood(self._path):
             small = sum(
                 fragment.count_rows() < _ROWS_PER_FRAGMENT // 10 for fragment in self._dataset.get_fragments()
             )
@@ -282,31 +253,33 @@ class RowStore:
 
     def files(self) -> list[str]:
         """Files that this version is made of, relative to the folder, sorted."""
-        with _understood(self._path):
+        with understood(self._path):
             tracked = self._dataset.tracked_files().read_all().to_pylist()
         return sorted({entry["path"] for entry in tracked if entry["version"] == self.version})
 
     def sync(self, files: Sequence[str]) -> None:
         """Forces files and the folders that hold them to disk, which Lance itself never does."""
-        with _understood(self._path):
+        with understood(self._path):
             for name in files:
                 atomic.sync_file(self._path / name)
             for folder in {(self._path / name).parent for name in files} | {self._path}:
                 atomic.sync_folder(folder)
 
     def tag(self, name: str) -> None:
-        """Keeps this version readable until the tag is dropped."""
-        with _understood(self._path):
+        """Keeps this version readable until the tag is dropped; a tag that a killed writer left is moved."""
+        with understood(self._path):
+            if name in self._dataset.tags.list():
+                self._dataset.tags.delete(name)
             self._dataset.tags.create(name, self.version)
 
     def tags(self) -> dict[str, int]:
         """Tag to version."""
-        with _understood(self._path):
+        with understood(self._path):
             return {name: int(entry["version"]) for name, entry in self._dataset.tags.list().items()}
 
     def drop_tag(self, name: str) -> None:
         """Allows the tagged version to be cleaned away."""
-        with _understood(self._path):
+        with understood(self._path):
             self._dataset.tags.delete(name)
 
     def clean(self, *, keep_s: float) -> int:
@@ -314,7 +287,7 @@ class RowStore:
 
         Call it under the writer's lock only: files of an unfinished write go as well.
         """
-        with _understood(self._path):
+        with understood(self._path):
             done = self._dataset.cleanup_old_versions(
                 older_than=timedelta(seconds=keep_s),
                 error_if_tagged_old_versions=False,
@@ -330,25 +303,12 @@ def _lance() -> Any:
     return lance
 
 
-@contextmanager
-def _understood(path: Path) -> Iterator[None]:
-    """Turns what Lance raises into what a user can act on."""
-    try:
-        yield
-    except CollectionError:
-        raise
-    except (OSError, RuntimeError, ValueError, pa.ArrowException) as error:
-        text = str(error)
-        if "No space left" in text or "os error 28" in text or "StorageFull" in text:
-            raise CollectionError(
-                "the disk is full", str(path), "free some space and run the same command again; it goes on"
-            ) from error
-        if "Permission denied" in text or "Read-only file system" in text:
-            raise CollectionError(
-                "the collection cannot be written", str(path), "check the permissions of the folder"
-            ) from error
-        raise CollectionError(
-            f"the row store cannot be read or written: {text.splitlines()[0][:300]}",
-            str(path),
-            f"see what is damaged: llm2comp verify {path.parent}",
-        ) from error
+def _these_rows(row_ids: NDArray[np.uint64]) -> str:
+    """A predicate for exactly these rows, uint64 [N], ascending, not empty."""
+    breaks = np.flatnonzero(np.diff(row_ids) > 1)
+    first, last = row_ids[np.r_[0, breaks + 1]], row_ids[np.r_[breaks, row_ids.size - 1]]
+    if first.size <= _MOST_RANGES:
+        return " OR ".join(
+            f"(_rowid >= {a} AND _rowid <= {b})" for a, b in zip(first.tolist(), last.tolist(), strict=True)
+        )
+    return f"_rowid IN ({','.join(map(str, row_ids.tolist()))})"

@@ -5,7 +5,8 @@ little-endian fp16 rows, so FAISS maps it into memory and numpy reads the same b
 and compared byte for byte before FAISS sees the file, so a foreign or damaged one is never deserialised.
 """
 
-from functools import cached_property, lru_cache
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ _ROW_COUNT_AT = 8
 _GATHER_ROWS = 300
 # Above this share of allowed rows a plain scan that over-fetches beats the bitmap.
 _OVERFETCH_SHARE = 0.2
+# FAISS sums in another order than `exact_scores`, so scores nearer than this may change places.
+ROUNDING = 1e-5
+_TIE_ROOM = 16
+_SCORE_BLOCK = 1024
 
 
 @lru_cache(maxsize=64)
@@ -58,7 +63,12 @@ class VectorFile:
         self.rows = rows
         self.dimension = dimension
         self._check()
-        self._bytes = np.memmap(path, np.uint8, "r", offset=_HEADER_BYTES, shape=(rows, 2 * dimension))
+        try:  # both at once: a reader keeps its maps when the writer cleans the folder away
+            self._bytes = np.memmap(path, np.uint8, "r", offset=_HEADER_BYTES, shape=(rows, 2 * dimension))
+            faiss = load_faiss()
+            self._index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            raise self._damaged("it cannot be mapped into memory") from error
 
     def _check(self) -> None:
         try:
@@ -78,11 +88,6 @@ class VectorFile:
             str(self.path),
             f"it is derived: llm2comp rebuild {self.path.parents[3]}",
         )
-
-    @cached_property
-    def _index(self) -> Any:
-        faiss = load_faiss()
-        return faiss.read_index(str(self.path), faiss.IO_FLAG_MMAP_IFC)
 
     @property
     def index(self) -> Any:
@@ -104,83 +109,119 @@ class VectorFile:
     def nearest(
         self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:
-        """Positions of the exact best `depth` rows among the allowed ones, in no promised order.
+        """Positions of the exact best `depth` rows among the allowed ones, and of all that tie with the last of them.
 
         Args:
             query: float32 [D].
-            depth: most positions.
+            depth: rows wanted.
             allowed: bool [rows]; None for all.
 
         Returns:
-            int64 [min(depth, allowed rows)].
+            int64 [N] in no promised order, N >= min(depth, allowed rows).
         """
-        if allowed is None:
-            return self._scan(query, min(depth, self.rows))
-        count = int(np.count_nonzero(allowed))
+        count = self.rows if allowed is None else int(np.count_nonzero(allowed))
         wanted = min(depth, count)
-        if wanted == 0:
-            return np.zeros(0, np.int64)
-        if count <= _GATHER_ROWS or wanted == count:
+        if wanted == count:
+            return np.arange(self.rows) if allowed is None else np.flatnonzero(allowed)
+        if allowed is not None and count <= _GATHER_ROWS:
             positions = np.flatnonzero(allowed)
-            if wanted == count:
-                return positions
-            scores = self.take(positions) @ query
-            return positions[np.argpartition(-scores, wanted - 1)[:wanted]]
-        if count > _OVERFETCH_SHARE * self.rows:
-            found = self._scan(query, min(self.rows, int(1.2 * wanted * self.rows / count) + 20))
-            found = found[allowed[found]]
-            if found.size >= wanted:
-                return found[:wanted]
-        return self._scan(query, wanted, allowed)
+            scores = exact_scores(self.take(positions), query)
+            return positions[scores >= np.partition(scores, count - wanted)[count - wanted]]
+        return self._best_with_ties(query, wanted, count, allowed)
+
+    def _best_with_ties(
+        self, query: NDArray[np.float32], wanted: int, count: int, allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        asked = wanted + _TIE_ROOM
+        while True:
+            positions, scores, beyond = self._look(query, min(asked, count), count, allowed)
+            least = scores[wanted - 1] - ROUNDING
+            if beyond < least:
+                return positions[scores >= least]
+            asked *= 4
+
+    def _look(
+        self, query: NDArray[np.float32], asked: int, count: int, allowed: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], float]:
+        """At least `asked` of the best allowed rows by falling score, and a score that no other row exceeds."""
+        if allowed is not None and count > _OVERFETCH_SHARE * self.rows:
+            depth = min(self.rows, int(1.2 * asked * self.rows / count) + 20)
+            positions, scores = self._scan(query, depth, None)
+            beyond = float(scores[-1]) if depth < self.rows else -np.inf
+            passing = allowed[positions]
+            if np.count_nonzero(passing) >= asked:
+                return positions[passing], scores[passing], beyond
+        positions, scores = self._scan(query, asked, allowed)
+        return positions, scores, float(scores[-1]) if asked < count else -np.inf
 
     def _scan(
-        self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.int64]:
+        self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         faiss = load_faiss()
         faiss.omp_set_num_threads(1)  # holds for the calling thread only, so it is said at every call
         if allowed is None:
-            return self._index.search(query[None], depth)[1][0]
+            scores, positions = self._index.search(query[None], depth)
+            return positions[0], scores[0]
         bitmap = np.packbits(allowed, bitorder="little")  # FAISS keeps a pointer: both must outlive the call
         selector = faiss.IDSelectorBitmap(self.rows, faiss.swig_ptr(bitmap))
-        found = self._index.search(query[None], depth, params=faiss.SearchParameters(sel=selector))[1][0]
-        return found[found >= 0]
+        parameters = faiss.SearchParameters(sel=selector)
+        scores, positions = self._index.search(query[None], depth, params=parameters)
+        return positions[0], scores[0]
 
 
 class VectorFileWriter:
     """Writes a vector file row block by row block, in any order, without holding it in memory.
 
+    By plain writes: through a memory map a full disk would kill the process instead of raising.
+
     Args:
         path: of the new file.
         rows: vectors it will hold.
         dimension: numbers per vector.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
     """
 
     def __init__(self, path: Path, rows: int, dimension: int) -> None:
-        with path.open("wb") as stream:
-            stream.write(file_header(rows, dimension))
-            stream.truncate(_HEADER_BYTES + 2 * rows * dimension)
-        self._rows = np.memmap(path, np.float16, "r+", offset=_HEADER_BYTES, shape=(rows, dimension))
+        self._row_bytes = 2 * dimension
+        self._stream = path.open("wb", buffering=0)
+        self._stream.write(file_header(rows, dimension))
+        self._stream.truncate(_HEADER_BYTES + rows * self._row_bytes)
 
     def put(self, positions: NDArray[np.int64], vectors: NDArray[np.float16]) -> None:
-        """Places vectors, float16 [N, D], at `positions` [N]."""
-        self._rows[positions] = vectors
+        """Places vectors, float16 [N, D], at `positions` [N].
+
+        Raises:
+            OSError: the disk is full.
+        """
+        starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1)
+        for start, stop in zip(starts, np.append(starts[1:], positions.size), strict=True):
+            left = memoryview(vectors[start:stop].astype("<f2", copy=False).tobytes())
+            at = _HEADER_BYTES + int(positions[start]) * self._row_bytes
+            while left:
+                written = os.pwrite(self._stream.fileno(), left, at)
+                left, at = left[written:], at + written
 
     def close(self) -> None:
         """Hands what is left in memory to the operating system."""
-        self._rows.flush()
-        del self._rows
+        self._stream.close()
 
 
-def exact_scores(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+def exact_scores(vectors: NDArray[np.floating[Any]], query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Inner products, summed row by row so that equal rows get equal scores wherever they stand.
 
     A matrix product may round the same row differently at another position, which would break ties at random.
 
     Args:
-        vectors: float32 [N, D].
+        vectors: float32 or float16 [N, D].
         query: float32 [D].
 
     Returns:
         float32 [N].
     """
-    return (vectors * query).sum(axis=1, dtype=np.float32)
+    scores = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), _SCORE_BLOCK):  # a block stays in the cache, and memory does not grow
+        block = vectors[start : start + _SCORE_BLOCK].astype(np.float32, copy=False)
+        scores[start : start + _SCORE_BLOCK] = (block * query).sum(axis=1, dtype=np.float32)
+    return scores
