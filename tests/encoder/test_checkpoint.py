@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 
 from encoder.checkpoint import load_encoder, read_checkpoint, save_encoder
 from encoder.config import BaseReference
@@ -418,3 +418,9 @@ def test_a_backbone_that_cannot_is_refused_at_load(tmp_path):
 def test_an_unknown_device_or_dtype_is_refused(encoder_directory, options, message):
     with pytest.raises(UsageError, match=message):
         load_encoder(str(encoder_directory), **options)
+
+
+def test_the_stored_tokenizer_keeps_look_alikes_as_characters_for_everyone(encoder_directory):
+    tokenizer = AutoTokenizer.from_pretrained(encoder_directory)
+    assert tokenizer("<s> fox </s>", add_special_tokens=False)["input_ids"].count(1) == 0
+    assert tokenizer("<s> fox")["input_ids"][0] == 1  # its own BOS stays

@@ -250,3 +250,17 @@ def test_mean_pooling_of_a_bare_backbone_agrees_with_the_backbone_itself():
         encoder = _assemble(config=tiny_config(pooling=pooling, n_memory=0), backbone=tiny_backbone())
         found = encoder.encode_document(["the quick brown fox"])[0]
         assert np.allclose(found, (vector / vector.norm()).numpy(), atol=1e-5), pooling
+
+
+def test_echo_pools_the_second_copy_only():
+    hf, backbone = tiny_tokenizer(), tiny_backbone()
+    first, text, second = (
+        hf(part, add_special_tokens=False)["input_ids"]
+        for part in ("Document:", "the fox", "\nDocument again:")
+    )
+    ids = torch.tensor([[1, *first, *text, *second, *text]])
+    with torch.inference_mode():
+        vector = backbone(input_ids=ids).last_hidden_state[0, -len(text) :].mean(dim=0)
+    encoder = _assemble(config=tiny_config(pooling="echo", n_memory=0), backbone=tiny_backbone())
+    found = encoder.encode_document(["the fox"])[0]
+    assert np.allclose(found, (vector / vector.norm()).numpy(), atol=1e-5)
