@@ -77,6 +77,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     """Renames a finished folder to its name; an older one goes only after the new one is there."""
     for path in temporary.rglob("*"):
         if path.is_file():
+            path.chmod(0o644)  # safetensors writes files that only their owner may read
             sync_file(path)
     temporary.chmod(0o755)
     if target.exists():

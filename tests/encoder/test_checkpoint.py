@@ -424,3 +424,8 @@ def test_the_stored_tokenizer_keeps_look_alikes_as_characters_for_everyone(encod
     tokenizer = AutoTokenizer.from_pretrained(encoder_directory)
     assert tokenizer("<s> fox </s>", add_special_tokens=False)["input_ids"].count(1) == 0
     assert tokenizer("<s> fox")["input_ids"][0] == 1  # its own BOS stays
+
+
+def test_everybody_may_read_the_files(encoder_directory):
+    assert {path.stat().st_mode & 0o777 for path in encoder_directory.iterdir()} == {0o644}
+    assert encoder_directory.stat().st_mode & 0o777 == 0o755
