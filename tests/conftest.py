@@ -33,10 +33,10 @@ class WordEmbedder:
             for text in texts
         ]
 
-    def encode_query(self, texts, *, instruction=None):
+    def encode_query(self, texts, *, instruction=None, stats=None):
         return self._encode(texts)
 
-    def encode_document(self, texts, *, progress=None):
+    def encode_document(self, texts, *, progress=None, stats=None):
         embeddings = self._encode(texts)
         if progress:
             progress(len(texts), len(texts), sum(map(len, self.tokenize(texts))))

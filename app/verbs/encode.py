@@ -8,7 +8,9 @@ from app.verbs import options
 from encoder.errors import InputError
 
 if TYPE_CHECKING:
+    from app.job_meter import JobMeter
     from encoder.embedder import Embedder
+    from encoder.stats import EncodingStats
     from indexer.sources.source import Source
 
 _EXAMPLES = """
@@ -40,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from app.output import print_json, write_lines
     from app.verbs.outfile import check_new
     from encoder.checkpoint import load_encoder
+    from encoder.stats import EncodingStats
     from indexer.sources import open_sources
 
     out = Path(args.out)
@@ -55,35 +58,44 @@ def run(args: argparse.Namespace) -> int:
         on_bad_row=args.on_bad_row,
     )
     encoder = load_encoder(args.encoder, device=args.device)
+    stats = EncodingStats()
     with JobMeter(quiet=args.quiet) as meter:
-        written = _encode(source, encoder, args.role, out, meter)
+        written = _encode(source, encoder, args.role, out, meter, stats)
     if args.json:
-        print_json({"format": 1, "out": str(out), "vectors": written, "dimension": encoder.dimension})
+        shown = {"vectors": written, "dimension": encoder.dimension, "truncated": stats.truncated}
+        print_json({"format": 1, "out": str(out), **shown})
     else:
-        write_lines([f"{written:,} vectors of {encoder.dimension} numbers in {out}"])
+        write_lines([f"{written:,} vectors of {encoder.dimension} numbers in {out}", stats.describe()])
     return 0
 
 
-def _encode(source: "Source", encoder: "Embedder", role: str, out: Path, meter: Any) -> int:
+def _encode(
+    source: "Source", encoder: "Embedder", role: str, out: Path, meter: "JobMeter", stats: "EncodingStats"
+) -> int:
     """Vectors go to a raw file first, so that memory does not grow with their number."""
     import numpy as np
 
     from indexer.progress import JobProgress
 
+    encode: Any = encoder.encode_query if role == "query" else encoder.encode_document
     raw = out.with_name(f".{out.name}.part")
     ids: list[str] = []
-    tokens = 0
     try:
         with raw.open("wb") as stream:
             for documents in source.batches():
                 texts = [f"{d.title}\n{d.text}" if d.title else d.text for d in documents]
-                encode = encoder.encode_query if role == "query" else encoder.encode_document
-                stream.write(np.ascontiguousarray(encode(texts), "<f4").tobytes())
+                stream.write(np.ascontiguousarray(encode(texts, stats=stats), "<f4").tobytes())
                 ids += [d.id or str(len(ids) + n) for n, d in enumerate(documents)]
-                tokens += sum(len(t) for t in encoder.tokenize(texts))
-                meter.report(JobProgress("encoding", len(ids), len(ids), tokens, source.fraction_read()))
-        vectors = np.memmap(raw, "<f4", "r", shape=(len(ids), encoder.dimension))
-        _write(out, ids, vectors)
+                meter.report(
+                    JobProgress("encoding", len(ids), len(ids), stats.tokens, source.fraction_read())
+                )
+        _write(out, ids, np.memmap(raw, "<f4", "r", shape=(len(ids), encoder.dimension)))
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be written: {error.strerror or error}",
+            str(out),
+            "free some space, or name another place",
+        ) from error
     finally:
         raw.unlink(missing_ok=True)
     return len(ids)
