@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="NAME", help="address to listen on (loopback only)"
     )
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="port (default: a free one)")
+    parser.add_argument("--port", type=int, metavar="N", help="port (default: the first free one from 8501)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.set_defaults(run=run)
 

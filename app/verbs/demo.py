@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--no-app", action="store_true", help="do all but the browser")
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="of the page (default: the first free one)"
+        "--port", type=int, metavar="N", help="of the page (default: the first free one from 8501)"
     )
     parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
     options.add_quiet(parser)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from app.server import serve
 
-    return serve([collection.path], host="127.0.0.1", port=args.port, open_browser=True)
+    return serve([collection.path], port=args.port)
 
 
 def _demo_collection(args: argparse.Namespace) -> Any:
