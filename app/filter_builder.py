@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app.display import clean_for_display, esc_md, one_line
+from app.theme import COLUMN_KINDS
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset(
@@ -91,7 +92,7 @@ def draw_builder(columns: Mapping[str, str], searcher: Any, key: str) -> str:
         list(columns),
         index=None,
         placeholder="Choose a column",
-        format_func=lambda name: f"{one_line(name)}  ({columns[name]})",
+        format_func=lambda name: f"{one_line(name)}  ({COLUMN_KINDS[columns[name]]})",
         key=f"{key}_column",
     )
     if column is None:

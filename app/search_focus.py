@@ -3,7 +3,7 @@
 import streamlit as st
 
 _JS = """
-export default function ({ data }) {
+export default function ({ data, parentElement }) {
   const field = () => document.querySelector("." + data.field + " input");
   const onKey = (event) => {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
@@ -14,12 +14,16 @@ export default function ({ data }) {
   // The export runs again at each rerun: whatever an earlier run left is taken down first.
   window.llm2compSearchFocus?.();
   document.addEventListener("keydown", onKey);
-  let tries = 0;
-  const timer = setInterval(() => {  // widgets arrive in chunks of their own: the field may come later
-    const input = field();
-    if (input || ++tries > 50) clearInterval(timer);
-    if (input && document.activeElement === document.body) input.focus();
-  }, 100);
+  let timer = 0;
+  if (!parentElement.hasFocused) {  // once a page: later the cursor belongs to the user
+    parentElement.hasFocused = true;
+    let tries = 0;
+    timer = setInterval(() => {  // widgets arrive in chunks of their own: the field may come later
+      const input = field();
+      if (input || ++tries > 50) clearInterval(timer);
+      if (input && document.activeElement === document.body) input.focus();
+    }, 100);
+  }
   window.llm2compSearchFocus = () => { document.removeEventListener("keydown", onKey); clearInterval(timer); };
   return window.llm2compSearchFocus;
 }

@@ -41,3 +41,14 @@ SYNTAX_HELP = 'Words, or: "an exact phrase", -without this, this OR that.'
 
 DEMO_TEXT = "The documentation of the Python packages on this machine, ready to search in a few minutes."
 FIRST_COMMAND = "llm2comp index FILE --into DIR"
+
+# Column types in the words of an analyst.
+COLUMN_KINDS = {
+    "string": "text",
+    "int64": "whole numbers",
+    "float64": "numbers",
+    "bool": "yes or no",
+    "date": "days",
+    "timestamp": "times",
+    "list<string>": "lists of texts",
+}

@@ -9,7 +9,7 @@ from app.filter_builder import add_clause, draw_builder
 from app.formats import count, size
 from app.rows import shorten
 from app.search_focus import search_focus
-from app.theme import MODE_HELP, MODE_LABELS, SYNTAX_HELP
+from app.theme import COLUMN_KINDS, MODE_HELP, MODE_LABELS, SYNTAX_HELP
 from app.view_state import MOST_HITS
 from app.views.demo import start_demo
 from app.views.messages import show_empty_library, show_error
@@ -18,15 +18,6 @@ from encoder.errors import CheckpointError, InputError, Llm2CompError, MissingEx
 from indexer.hits import MODES
 
 _LABEL_CHARS = 120
-_KINDS = {
-    "string": "text",
-    "int64": "whole numbers",
-    "float64": "numbers",
-    "bool": "yes or no",
-    "date": "days",
-    "timestamp": "times",
-    "list<string>": "lists of texts",
-}
 _QUERY, _CORPUS, _MODE, _K, _FILTER = "query", "corpus", "mode", "k", "filter"
 
 
@@ -171,7 +162,9 @@ def _draw_facts(opened: session.Opened) -> None:
         st.caption(SYNTAX_HELP)
     columns = opened.collection.settings.columns
     if columns:
-        rows = [{"column": clean_for_display(name), "holds": _KINDS[kind]} for name, kind in columns.items()]
+        rows = [
+            {"column": clean_for_display(name), "holds": COLUMN_KINDS[kind]} for name, kind in columns.items()
+        ]
         st.caption("Columns to filter by")
         st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", width="content", key="columns")
 

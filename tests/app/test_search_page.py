@@ -78,7 +78,7 @@ def test_a_filter_is_applied_and_dropped_when_nothing_is_left(roads, open_app):
 def test_a_condition_is_built_from_the_columns(roads, open_app):
     test = open_app(q="river")
     column = next(box for box in test.selectbox if box.label == "Column")
-    assert column.options == ["topic  (string)", "year  (int64)"]
+    assert column.options == ["topic  (text)", "year  (whole numbers)"]
     column.select("topic").run()
     test.multiselect[0].select("nature").run()
     button(test, "add_clause").click().run()
