@@ -67,7 +67,9 @@ def prepare(document: Document, settings: CollectionSettings, source_id: str | N
     cut = f"{settings.window}/{settings.overlap}/{settings.encoder_fingerprint}"
     described = json.dumps(metadata, sort_keys=True, default=str, ensure_ascii=False)
     return Prepared(
-        Document(clean_text(source_id or document.id or ""), title, text, metadata, document.row, document.origin),
+        Document(
+            clean_text(source_id or document.id or ""), title, text, metadata, document.row, document.origin
+        ),
         document_hash(title, text, cut),
         document_hash(described, clean_text(extra or "")),
         metadata,

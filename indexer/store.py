@@ -232,12 +232,12 @@ class RowStore:
             name = self._word_index()
             if name is None:
                 return self.count()
-            return int(self._dataset.index_statistics(name)["num_unindexed_rows"])
+            return int(self._dataset.stats.index_stats(name)["num_unindexed_rows"])
 
     def _word_index(self) -> str | None:
-        for index in self._dataset.list_indices():
-            if index["fields"] == [WORD_COLUMN]:
-                return str(index["name"])
+        for index in self._dataset.describe_indices():
+            if index.field_names == [WORD_COLUMN]:
+                return str(index.name)
         return None
 
     def compact(self) -> bool:
