@@ -29,8 +29,8 @@ _WORD_SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {"base_tokenizer": "simple", "stem": False, "remove_stop_words": False},
     "ngram2": {
         "base_tokenizer": "ngram",
-        "ngram_min_length": 2,
-        "ngram_max_length": 2,
+        "min_ngram_length": 2,
+        "max_ngram_length": 2,
         "stem": False,
         "remove_stop_words": False,
     },
