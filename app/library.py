@@ -78,10 +78,11 @@ def known() -> list[Entry]:
 
 
 def find(key: str) -> Entry | None:
-    """The collection that a link means; the first one for an empty key, None for an unknown one."""
+    """The collection that a link means, None for an unknown one; for an empty key the first that can be searched."""
     entries = known()
     if not key:
-        return entries[0] if entries else None
+        ready = (entry for entry in entries if any((entry.path / "publish").glob("*.json")))
+        return next(ready, entries[0] if entries else None)
     return next((entry for entry in entries if entry.key == key), None)
 
 

@@ -24,6 +24,8 @@ _CSS = """
   margin: 0.35rem 0; }
 mark { background: color-mix(in srgb, var(--st-primary-color) 26%, transparent); color: inherit; font-weight: 600;
   border-radius: 3px; padding: 0 0.12em; }
+.text.title mark { background: none; border-radius: 0; padding: 0;
+  border-bottom: 3px solid color-mix(in srgb, var(--st-primary-color) 45%, transparent); }
 """.replace("__HEIGHT__", str(TEXT_HEIGHT_PX))
 
 _HTML = '<div class="text"></div>'

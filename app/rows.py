@@ -38,6 +38,8 @@ def query_words(query: str) -> list[str]:
 def snippet(text: str, words: Sequence[str], width: int = SNIPPET_CHARS) -> str:
     """One line of at most about `width` characters, from the place where most query words stand together."""
     start, end = best_window(text, mark_words(text, words), width)
+    if start > 0 and text[start - 1].isalnum():  # the last window of a text may begin within a word
+        start = text.find(" ", start, end) + 1 or start
     return f"{'… ' if start > 0 else ''}{one_line(text[start:end])}{'…' if end < len(text) else ''}"
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/pictures.py COLLECTION OUT [--query TEXT] [--filter TEXT]
 
-Writes OUT/search.png and OUT/corpora.png, light theme. The pages show the folder of the collection, so the collection
-is first linked under a neutral name into a library of its own.
+Writes OUT/search.png and OUT/corpora.png. The pages show the folder of a collection and every collection that is known,
+so the collection is first copied into a library of its own.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def _take(address: str, arguments: argparse.Namespace) -> None:
 
 def _shoot(page: Page, file: Path) -> None:
     page.wait_for_timeout(2_000)  # tables draw themselves a moment after they are there
-    page.screenshot(path=file)
+    page.screenshot(path=file, full_page=True)
     sys.stdout.write(f"{file}\n")
 
 

@@ -30,18 +30,19 @@ def show_hit(opened: session.Opened, hit: Hit, words: Sequence[str]) -> None:
 
 
 def _draw_scores(hit: Hit) -> None:
-    final, dense, keyword, similar = st.columns([1, 1, 1, 2], vertical_alignment="bottom")
-    final.metric("Score", score(hit.score), help=SCORE_HELP)
-    dense.metric("Meaning", score(hit.dense), help=DENSE_HELP)
-    keyword.metric("Words", score(hit.keyword), help=KEYWORD_HELP)
-    similar.button(
-        "Similar to this",
-        icon=":material/hub:",
-        key="similar",
-        on_click=lambda: session.change(like=hit.id),
-        help="Search with this passage instead of a query.",
-        width="stretch",
-    )
+    # A row that wraps: in columns the figures would be cut off on a narrow screen.
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.metric("Score", score(hit.score), help=SCORE_HELP, width="content")
+        st.metric("Meaning", score(hit.dense), help=DENSE_HELP, width="content")
+        st.metric("Words", score(hit.keyword), help=KEYWORD_HELP, width="content")
+        st.space("stretch")
+        st.button(
+            "Similar to this",
+            icon=":material/hub:",
+            key="similar",
+            on_click=lambda: session.change(like=hit.id),
+            help="Search with this passage instead of a query.",
+        )
 
 
 def _draw_fields(hit: Hit) -> None:

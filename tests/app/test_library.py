@@ -88,3 +88,12 @@ def test_of_an_uploaded_name_only_the_ending_stays(library_home, name, stored):
 def test_files_that_are_not_read_are_refused(library_home, name):
     with pytest.raises(InputError, match="are not read"):
         library.store_upload(name, b"x")
+
+
+def test_a_collection_that_can_be_searched_is_shown_first(library_home):
+    a_collection(library_home / "collections" / "a-half-made")
+    ready = a_collection(library_home / "collections" / "ready")
+    assert library.find("").key == "a-half-made"
+    (ready / "publish").mkdir()
+    (ready / "publish" / "000001.json").write_text("{}")
+    assert library.find("").key == "ready"

@@ -1,8 +1,10 @@
 """The search page in each of its states, without a browser."""
 
+from dataclasses import replace
+
 import pytest
 
-from app import jobs
+from app import jobs, session
 from encoder.errors import CheckpointError
 
 EVIL = "\u202e **bold** <b>x</b> ![i](http://evil.example/i.png) $x^2$ :smile:"
@@ -103,6 +105,27 @@ def test_similar_to_this_searches_by_the_passage_and_undo_brings_the_query_back(
     assert hits(test)[0] == top
     button(test, "undo").click().run()
     assert link(test) == {"q": "tolls"}
+
+
+def test_the_exact_check_says_what_was_missed(roads, open_app, monkeypatch):
+    ask = session.ask
+
+    def miss_one(opened, state, *, exact=False):
+        result = ask(opened, state, exact=exact)
+        if exact:
+            return result
+        return replace(
+            result,
+            hits=result.hits[1:],
+            provenance=replace(result.provenance, mode="approximate", recall=0.97),
+        )
+
+    monkeypatch.setattr(session, "ask", miss_one)
+    test = open_app(q="bridges")
+    assert "measured recall@10 0.970" in text_of(test)
+    button(test, "check_exactly").click().run()
+    assert "1 of 3 exact hits were missed" in text_of(test)
+    assert test.dataframe[-2].value["title"].tolist() == ["Bridges"]
 
 
 def test_no_hit_in_words_offers_the_meaning(roads, open_app):

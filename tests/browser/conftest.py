@@ -1,5 +1,6 @@
 """One app process and one Chromium for all browser tests; a page that notices every error and every request out."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 from indexer.collection import Collection
 from indexer.sources import open_sources
@@ -116,6 +117,22 @@ def open_page(chromium, server):
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture
+def choose():
+    """Picks an option of a list; a list that opens while the page still moves closes again, so it is opened anew."""
+
+    def choose(page, box_name, option_name):
+        option = page.get_by_role("option", name=option_name)
+        for _ in range(4):
+            page.get_by_role("combobox", name=box_name).click()
+            with contextlib.suppress(TimeoutError):
+                option.first.wait_for(timeout=3_000)
+                break
+        option.first.click()
+
+    return choose
 
 
 def _gone_out(url, server):

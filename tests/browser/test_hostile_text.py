@@ -36,22 +36,19 @@ def test_the_text_and_the_title_are_shown_as_written(open_page):
     no_markup(page)
 
 
-def test_values_are_shown_as_written_in_the_filter(open_page):
+def test_values_are_shown_as_written_in_the_filter(open_page, choose):
     page = open_page("/?c=evil&q=river")
     expect(page.locator(".st-key-text mark")).to_be_visible()
     page.locator(".st-key-filters summary").click()
-    page.get_by_role("combobox", name="Column").click()
-    expect(page.get_by_role("option", name="**col**")).to_be_visible()
+    choose(page, "Column", "**col**")
     no_markup(page)
-    page.get_by_role("option", name="**col**").click()
-    page.get_by_role("combobox", name="Any of").click()
-    page.get_by_role("option", name="<script>").click()
+    choose(page, "Any of", "<script>")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Add condition").click()
     page.wait_for_url(lambda url: "f=" in url)
-    expect(page.locator(".st-key-filters summary")).to_contain_text(
-        "Filter: `**col**` = '**bold** <b>tag</b>"
-    )
+    summary = page.locator(".st-key-filters summary")
+    expect(summary).to_contain_text("Filter: `**col**`")
+    assert "= '**bold** <b>tag</b>" in summary.inner_text().replace("\u2060", "")
     no_markup(page)
 
 
@@ -68,5 +65,5 @@ def test_a_hostile_link_is_shown_as_text(open_page, part):
 
 def test_hostile_names_are_shown_as_text_among_the_corpora(open_page):
     page = open_page("/corpora")
-    expect(page.get_by_text("Documents").first).to_be_visible()
+    expect(page.get_by_text("Documents", exact=True).first).to_be_visible()
     no_markup(page)

@@ -75,14 +75,12 @@ def test_ctrl_k_leads_to_the_search_field(open_page):
     expect(page.locator(".st-key-query input")).to_be_focused()
 
 
-def test_a_condition_is_built_by_clicking(open_page):
+def test_a_condition_is_built_by_clicking(open_page, choose):
     page = open_page("/?q=near&c=places")
     expect(page.locator(".st-key-text mark").first).to_be_visible()
     page.locator(".st-key-filters summary").click()
-    page.get_by_role("combobox", name="Column").click()
-    page.get_by_role("option", name="topic").click()
-    page.get_by_role("combobox", name="Any of").click()
-    page.get_by_role("option", name="train").click()
+    choose(page, "Column", "topic")
+    choose(page, "Any of", "train")
     page.keyboard.press("Escape")
     press(page, "Add condition")
     wait_for_link(page, lambda link: link.get("f") == "topic = 'train'")
