@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """
 llm2comp index articles.csv --into articles
-llm2comp index 'reports/*.parquet' --into reports --text body --title headline --id report_id
+llm2comp index 'reports/*.parquet' --into all-reports --text body --title headline --id report_id
 """
 
 
@@ -162,10 +162,13 @@ def _show(args: argparse.Namespace, collection: "Collection", source: "Source", 
     if left_out:
         lines.append("left out: " + ", ".join(f"{count:,} {name}" for name, count in left_out.items()))
     lines += source.bad_rows[:5]
-    rate = done.tokens / done.encode_s if done.encode_s else 0
-    lines.append(
-        f"{done.passages:,} passages encoded in {done.total_s:.1f} s ({rate:,.0f} tokens/s in the encoder); "
-        f"version {done.version} published"
-    )
+    if done.passages:
+        rate = done.tokens / done.encode_s if done.encode_s else 0
+        lines.append(
+            f"{done.passages:,} passages encoded in {done.total_s:.1f} s ({rate:,.0f} tokens/s in the encoder); "
+            f"version {done.version} published"
+        )
+    else:
+        lines.append(f"nothing had to be encoded; the newest version is {done.version}")
     lines.append(f'next: llm2comp search {collection.path} "..."   or   llm2comp app {collection.path}')
     write_lines(lines)
