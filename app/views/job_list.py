@@ -3,6 +3,7 @@
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import jobs
 from app.display import clean_for_display, esc_md
@@ -47,37 +48,49 @@ def _draw_job(job: jobs.Job, state: jobs.State) -> None:
         title.markdown(f"**{esc_md(job.title)}**")
         badge.badge(word, color=colour, help=_LOST_HELP if state == "lost" else None)
         if state in jobs.ALIVE:
-            first.button(
-                "Cancel" if job.cancelled_at is None else "Stop now",
-                icon=":material/stop:",
-                key=f"cancel_{job.id}",
-                on_click=_cancel,
-                args=(job,),
-                help="What is finished stays; resume goes on from there.",
-                width="stretch",
-            )
+            _draw_cancel(job, first)
             _draw_progress(job)
         else:
             if state in jobs.RESUMABLE:
-                first.button(
-                    "Resume",
-                    icon=":material/replay:",
-                    key=f"resume_{job.id}",
-                    on_click=_resume,
-                    args=(job,),
-                    width="stretch",
-                )
-            second.button(
-                "Remove",
-                icon=":material/close:",
-                key=f"forget_{job.id}",
-                on_click=jobs.forget,
-                args=(job,),
-                help="Removes it from this list; the corpus stays.",
-                width="stretch",
-            )
+                _draw_resume(job, first)
+            _draw_remove(job, second)
         with st.expander("Log", expanded=state == "failed"):
             st.code(clean_for_display(jobs.log_tail(job)) or "(empty)", language=None)
+
+
+def _draw_cancel(job: jobs.Job, place: DeltaGenerator) -> None:
+    place.button(
+        "Cancel" if job.cancelled_at is None else "Stop now",
+        icon=":material/stop:",
+        key=f"cancel_{job.id}",
+        on_click=_cancel,
+        args=(job,),
+        help="What is finished stays; resume goes on from there.",
+        width="stretch",
+    )
+
+
+def _draw_resume(job: jobs.Job, place: DeltaGenerator) -> None:
+    place.button(
+        "Resume",
+        icon=":material/replay:",
+        key=f"resume_{job.id}",
+        on_click=_resume,
+        args=(job,),
+        width="stretch",
+    )
+
+
+def _draw_remove(job: jobs.Job, place: DeltaGenerator) -> None:
+    place.button(
+        "Remove",
+        icon=":material/close:",
+        key=f"forget_{job.id}",
+        on_click=jobs.forget,
+        args=(job,),
+        help="Removes it from this list; the corpus stays.",
+        width="stretch",
+    )
 
 
 def _cancel(job: jobs.Job) -> None:

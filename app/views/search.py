@@ -52,24 +52,7 @@ def _draw_question(entries: list[library.Entry]) -> None:
     st.session_state[_CORPUS] = current.key if current else None
     st.session_state[_MODE] = view.mode
     st.session_state[_K] = view.k
-    field, back = st.columns([12, 1], vertical_alignment="bottom")
-    field.text_input(
-        "Search",
-        key=_QUERY,
-        type="search",
-        icon=":material/search:",
-        placeholder="Ask in your own words (Ctrl+K)",
-        label_visibility="collapsed",
-        on_change=_take_query,
-    )
-    back.button(
-        "Undo",
-        key="undo",
-        on_click=session.undo,
-        disabled=not session.can_undo(),
-        help="Back to the view before the last change",
-        width="stretch",
-    )
+    _draw_query()
     corpus, mode, k = st.columns([3, 3, 2])
     corpus.selectbox("Corpus", keys, key=_CORPUS, format_func=one_line, on_change=_take_corpus)
     mode.segmented_control(
@@ -91,6 +74,27 @@ def _draw_question(entries: list[library.Entry]) -> None:
         on_change=_take_k,
     )
     search_focus(_QUERY)
+
+
+def _draw_query() -> None:
+    field, back = st.columns([12, 1], vertical_alignment="bottom")
+    field.text_input(
+        "Search",
+        key=_QUERY,
+        type="search",
+        icon=":material/search:",
+        placeholder="Ask in your own words (Ctrl+K)",
+        label_visibility="collapsed",
+        on_change=_take_query,
+    )
+    back.button(
+        "Undo",
+        key="undo",
+        on_click=session.undo,
+        disabled=not session.can_undo(),
+        help="Back to the view before the last change",
+        width="stretch",
+    )
 
 
 def _take_query() -> None:

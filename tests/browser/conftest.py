@@ -124,6 +124,7 @@ def choose():
     """Picks an option of a list; a list that opens while the page still moves closes again, so it is opened anew."""
 
     def choose(page, box_name, option_name):
+        expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
         option = page.get_by_role("option", name=option_name)
         for _ in range(4):
             page.get_by_role("combobox", name=box_name).click()
