@@ -155,10 +155,17 @@ def read_settings(path: Path) -> CollectionSettings:
         CollectionError: the folder is missing, not a collection, damaged, or of a newer format.
     """
     file = path / SETTINGS_FILE
-    if path.exists() and not path.is_dir():
-        raise CollectionError(f"{path} is a file, not a collection", str(path), "name a folder")
-    if not file.is_file():
-        raise _not_a_collection(path)
+    try:
+        if path.exists() and not path.is_dir():
+            raise CollectionError(f"{path} is a file, not a collection", str(path), "name a folder")
+        if not file.is_file():
+            raise _not_a_collection(path)
+    except OSError as error:
+        raise CollectionError(
+            f"the collection cannot be read: {error.strerror}",
+            str(path),
+            "check the permissions of the folder",
+        ) from error
     found = read_object(file)
     check_format(found, file, FORMAT)
     needed = found.get("features_required", [])
@@ -187,6 +194,12 @@ def _checked_settings(settings: CollectionSettings, file: Path) -> CollectionSet
         if not is_right:
             raise damaged(file, f"{name} is {str(getattr(settings, name))[:40]!r}")
     return settings
+
+
+def _unreadable(path: Path, error: OSError) -> CollectionError:
+    return CollectionError(
+        f"the collection cannot be read: {error.strerror}", str(path), "check the permissions of the folder"
+    )
 
 
 def _not_a_collection(path: Path) -> CollectionError:
@@ -218,11 +231,17 @@ def publication_file(path: Path, number: int) -> Path:
 
 
 def publication_numbers(path: Path) -> list[int]:
-    """Numbers of the publications on disk, ascending; their files may be damaged."""
+    """Numbers of the publications on disk, ascending; their files may be damaged.
+
+    Raises:
+        CollectionError: the folder cannot be read.
+    """
     folder = path / PUBLISH_FOLDER
-    if not folder.is_dir():
-        return []
-    return sorted(int(file.stem) for file in folder.glob("*.json") if _NUMBER.fullmatch(file.stem))
+    try:
+        names = [file.stem for file in folder.iterdir() if file.suffix == ".json"] if folder.is_dir() else []
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return sorted(int(name) for name in names if _NUMBER.fullmatch(name))
 
 
 def read_publication(path: Path, number: int) -> Publication:

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -248,7 +250,7 @@ collection = Collection.open(sys.argv[1])
 print(len(Searcher(collection, encoder).search("words").hits), "hits")
 for verb in (lambda: collection.add(ListSource(numbered(9)), encoder=encoder), collection.publish,
              collection.rebuild, lambda: collection.delete(ids=["d1"]),
-             lambda: Collection.create(sys.argv[1] + "/new", encoder=encoder)):
+             lambda: Collection.create(sys.argv[1] + "/new", encoder=encoder), lambda: Collection.open(sys.argv[2])):
     try:
         verb()
     except CollectionError as error:
@@ -256,19 +258,36 @@ for verb in (lambda: collection.add(ListSource(numbered(9)), encoder=encoder), c
 """
 
 
-def test_a_read_only_collection_is_searched_and_refuses_writers_clearly(tmp_path):
-    new_collection(tmp_path / "c", numbered(5))
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    for item in [tmp_path / "c", *(tmp_path / "c").rglob("*")]:
-        item.chmod(0o555 if item.is_dir() else 0o444)
-    done = run_child(READ_ONLY, tmp_path / "c")
-    for item in [tmp_path / "c", *(tmp_path / "c").rglob("*")]:
-        item.chmod(0o755)
+@pytest.fixture
+def open_to_all():
+    """A folder that other users can enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def set_modes(path, folder_mode, file_mode):
+    for item in [*path.rglob("*"), path]:
+        item.chmod(folder_mode if item.is_dir() else file_mode)
+
+
+def test_a_read_only_collection_is_searched_and_refuses_writers_clearly(open_to_all):
+    collection, _ = new_collection(open_to_all / "c", numbered(5))
+    hidden = open_to_all / "hidden"
+    shutil.copytree(collection.path, hidden / "c")
+    set_modes(collection.path, 0o555, 0o444)
+    hidden.chmod(0)
+    try:
+        done = run_child(READ_ONLY, collection.path, hidden / "c")
+    finally:
+        hidden.chmod(0o755)
+        set_modes(collection.path, 0o755, 0o644)
     lines = done.stdout.splitlines()
     assert lines[:1] == ["5 hits"], done.stderr
-    assert len(lines) == 6
-    assert all(re.search("cannot be (written|made): Permission denied", line) for line in lines[1:]), lines
+    assert len(lines) == 7, done.stderr
+    assert all(re.search("cannot be (written|made|read): Permission denied", line) for line in lines[1:]), (
+        lines
+    )
 
 
 # ---- a full disk

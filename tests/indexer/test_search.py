@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from encoder.errors import CollectionError, IndexMismatchError, InputError
+from encoder.errors import CollectionError, IndexMismatchError, InputError, Llm2CompError
 from indexer import retention, search
 from indexer.collection import Collection
 from indexer.lock import writer_lock
@@ -159,7 +159,7 @@ def test_threads_search_while_versions_come_and_go(tmp_path, impatient):
                 answered.append(found.provenance.version)
                 if len(found.hits) != 20 or len(states) != 1:
                     problems.append((len(found.hits), states))
-            except Exception as error:
+            except (Llm2CompError, ValueError, RuntimeError, OSError) as error:
                 problems.append(repr(error))
 
     threads = [threading.Thread(target=ask) for _ in range(3)]

@@ -1,0 +1,174 @@
+"""Rebuilding the index, and every vector with another encoder."""
+
+import pytest
+
+from indexer import rebuild
+from indexer.collection import Collection
+from indexer.rebuild import exchange_folders
+from indexer.search import Searcher
+from indexer.snapshot import Snapshot
+from tests.conftest import WordEmbedder
+from tests.indexer.making import (
+    ListSource,
+    answers,
+    doc,
+    new_collection,
+    numbered,
+    segment_folders,
+    stored_ids,
+    stored_rows,
+)
+
+LONG = ". ".join(f"Sentence number {i} of a long text" for i in range(60))
+
+
+def test_rebuilding_makes_new_segments_and_the_same_answers(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", numbered(50), index="rabitq")
+    before, folders = answers(collection, encoder, "d7"), segment_folders(collection)
+    collection.rebuild()
+    assert answers(collection, encoder, "d7") == before and collection.verify() == []
+    assert not set(segment_folders(collection)) & set(folders)
+    collection.rebuild(index="flat")
+    assert collection.publication().segments[0].kind == "flat"
+
+
+def test_readers_keep_the_old_segments_until_the_new_ones_are_published(tmp_path, monkeypatch):
+    collection, _ = new_collection(tmp_path / "c", numbered(50))
+    seen = []
+
+    def look(*_args, **_keywords):
+        seen.append(len(Snapshot(collection, collection.publication()).segments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("indexer.publish.build_segment", look)
+    with pytest.raises(KeyboardInterrupt):
+        collection.rebuild()
+    assert seen == [1] and collection.verify() == []
+
+
+def embedded_twice(path, documents):
+    collection, encoder = new_collection(path, documents, index="rabitq", words="plain")
+    new = WordEmbedder("new", dimension=24, max_tokens=32)
+    collection.rebuild(encoder=new)
+    return collection, encoder, new
+
+
+def test_every_vector_is_made_again_and_all_else_is_kept(tmp_path):
+    documents = [doc("long", LONG, "Title", topic="x", tags=["a"], colour="red"), *numbered(20)]
+    collection, encoder, new = embedded_twice(tmp_path / "c", documents)
+    rows = stored_rows(collection).values()
+    assert collection.settings == Collection.open(tmp_path / "c").settings
+    assert collection.settings.encoder_name == "new" and collection.settings.dimension == 24
+    assert collection.publication().segments[0].kind == "rabitq" and collection.settings.words == "plain"
+    assert set(stored_ids(collection)) == {document.id for document in documents}
+    long = [row for row in rows if row["doc_id"] == "long"]
+    assert {(row["m_topic"], tuple(row["m_tags"]), row["extra"], row["title"]) for row in long} == {
+        ("x", ("a",), '{"colour": "red"}', "Title")
+    }
+    assert Searcher(collection, new).document("long").text == LONG
+    assert collection.verify() == [] and [p.name for p in tmp_path.iterdir()] == ["c"]
+
+
+def test_source_labels_survive_so_that_a_source_can_still_be_mirrored(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", numbered(4))
+    collection.add(ListSource(numbered(2, start=50), name="other"), encoder=encoder)
+    new = WordEmbedder("new", dimension=24)
+    collection.rebuild(encoder=new)
+    assert {row["doc_id"]: row["source"] for row in stored_rows(collection).values()}["d50"] == "other"
+    new.n_encoded = 0
+    done = collection.add(ListSource(numbered(2)), encoder=new, mirror=True)
+    assert (done.removed, new.n_encoded, sorted(stored_ids(collection))) == (2, 0, ["d0", "d1", "d50", "d51"])
+
+
+def test_saved_views_survive(tmp_path):
+    collection, _ = new_collection(tmp_path / "c", numbered(4))
+    (collection.path / "views").mkdir()
+    (collection.path / "views" / "tags.jsonl").write_text("mine")
+    collection.rebuild(encoder=WordEmbedder("new", dimension=24))
+    assert (collection.path / "views" / "tags.jsonl").read_text() == "mine"
+
+
+def test_odd_documents_survive(tmp_path):
+    documents = [
+        doc("a\ud800", "text \udfff", "t\ud800", topic="\ud800"),
+        doc("日本", "  spaces  kept \n\n here "),
+        doc("x#1", "y"),
+    ]
+    collection, _, new = embedded_twice(tmp_path / "c", documents)
+    assert set(stored_ids(collection)) == {"a\ufffd", "日本", "x#1"} and collection.verify() == []
+
+
+def test_an_empty_collection_is_embedded_anew(tmp_path):
+    collection, _, new = embedded_twice(tmp_path / "c", [])
+    assert Searcher(collection, new).search("words").hits == []
+
+
+def failing_after(encoder, calls):
+    made = encoder._encode
+
+    def encode(texts):
+        nonlocal calls
+        calls -= 1
+        if calls < 0:
+            raise KeyboardInterrupt
+        return made(texts)
+
+    encoder._encode = encode
+    return lambda: setattr(encoder, "_encode", made)
+
+
+def test_killed_in_the_middle_the_old_one_answers_and_the_next_run_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexer.ingest._BLOCK_PASSAGES", 10)
+    monkeypatch.setattr("indexer.ingest._COMMIT_PASSAGES", 10)
+    collection, encoder = new_collection(tmp_path / "c", numbered(40))
+    before = answers(collection, encoder, "d7")
+    new = WordEmbedder("new", dimension=24)
+    mend = failing_after(new, 2)
+    with pytest.raises(KeyboardInterrupt):
+        collection.rebuild(encoder=new)
+    assert answers(Collection.open(tmp_path / "c"), encoder, "d7") == before
+    collection.add(
+        ListSource([doc("late", "added meanwhile"), doc("d1", "changed meanwhile")]), encoder=encoder
+    )
+    collection.delete(ids=["d2"])
+    mend()
+    new.n_encoded = 0
+    collection.rebuild(encoder=new)
+    kept = 20 - 2  # of the 20 that were encoded before the kill d1 has changed and d2 is gone
+    assert new.n_encoded == 40 - kept
+    assert set(stored_ids(collection)) == {f"d{i}" for i in range(40) if i != 2} | {"late"}
+    assert {row["content"] for row in stored_rows(collection).values() if row["doc_id"] == "d1"} == {
+        "changed meanwhile"
+    }
+    assert collection.verify() == []
+
+
+def test_killed_after_the_change_of_places_nothing_of_the_old_comes_back(tmp_path, monkeypatch):
+    collection, encoder = new_collection(tmp_path / "c", numbered(10))
+    new = WordEmbedder("new", dimension=24)
+
+    def kill(folder, **_options):
+        if (folder / "collection.json").exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild.shutil, "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            collection.rebuild(encoder=new)
+    collection = Collection.open(tmp_path / "c")
+    assert collection.settings.encoder_name == "new" and (tmp_path / "c.rebuild").exists()
+    collection.delete(ids=["d1"])
+    collection.rebuild(encoder=encoder)
+    assert "d1" not in stored_ids(collection) and collection.settings.encoder_name == "words"
+
+
+@pytest.mark.parametrize("has_exchange", [True, False])
+def test_two_folders_change_places(tmp_path, monkeypatch, has_exchange):
+    if not has_exchange:
+        monkeypatch.setattr(rebuild.ctypes, "CDLL", lambda *_, **__: object())
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "who").write_text(name)
+    (tmp_path / "b.before-rebuild").mkdir()
+    exchange_folders(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a" / "who").read_text() == "b" and (tmp_path / "b" / "who").read_text() == "a"

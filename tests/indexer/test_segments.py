@@ -1,0 +1,242 @@
+"""Segments and their indexes: built the same twice, chosen by size, given up when they find too little, on a GPU."""
+
+import json
+
+import numpy as np
+import pytest
+
+from encoder.errors import CollectionError
+from indexer import ann, ann_gpu, recall, segments
+from indexer.ann import choose_kind
+from indexer.ann_gpu import GpuTwin, open_twin
+from indexer.faiss_module import load_faiss
+from indexer.search import Searcher
+from indexer.segments import Segment
+from indexer.snapshot import Snapshot
+from tests.indexer.making import (
+    ListSource,
+    PresetEmbedder,
+    answers,
+    doc,
+    new_collection,
+    numbered,
+    segment_folders,
+)
+
+
+def preset(path, count, dimension, index, seed=3):
+    vectors = np.random.default_rng(seed).standard_normal((count, dimension))
+    encoder = PresetEmbedder(vectors)
+    added = [doc(f"d{i}", f"row {i}", year=i) for i in range(count)]
+    return new_collection(path, added, encoder=encoder, index=index)
+
+
+@pytest.mark.parametrize("index", ["flat", "rabitq", "ivf-sq8"])
+def test_the_same_rows_make_the_same_files(tmp_path, index):
+    files = []
+    for name in ("a", "b"):
+        collection, _ = preset(tmp_path / name, 600, 16, index)
+        folder = segment_folders(collection)[0]
+        files.append({f.name: f.read_bytes() for f in folder.iterdir() if f.name != "seg.json"})
+    assert files[0] == files[1]
+
+
+def test_the_kind_follows_from_the_bytes_to_scan():
+    assert [choose_kind("auto", rows, 384) for rows in (1, 650_000, 652_000)] == ["flat", "flat", "rabitq"]
+    assert choose_kind("ivf-sq8", 1, 384) == "ivf-sq8"
+
+
+@pytest.mark.parametrize("index", ["rabitq", "ivf-sq8"])
+def test_the_recall_is_measured_at_build_stored_and_shown(tmp_path, index):
+    collection, encoder = preset(tmp_path / "c", 2000, 32, index)
+    entry = collection.publication().segments[0]
+    described = json.loads((segment_folders(collection)[0] / "seg.json").read_text())
+    assert entry.kind == index and recall.GOAL[index] <= entry.recall == described["effort"]["recall"]
+    ladder = [rung["recall"] for rung in described["effort"]["ladder"]]
+    assert ladder[-1] == entry.recall and all(rung < recall.GOAL[index] for rung in ladder[:-1])
+    provenance = Searcher(collection, encoder).search(encoder.vectors[0]).provenance
+    assert (provenance.mode, provenance.recall, provenance.index) == ("approximate", entry.recall, index)
+    assert collection.info()["recall"] == entry.recall
+    exact = Searcher(collection, encoder).search(encoder.vectors[0], exact=True).provenance
+    assert (exact.mode, exact.recall, exact.rows_scanned) == ("exact", 1.0, 2000)
+
+
+def test_an_index_that_finds_too_few_neighbours_is_refused_and_flat_used_with_a_note(tmp_path, monkeypatch):
+    found = ann.AnnIndex.candidates
+    monkeypatch.setattr(ann.AnnIndex, "candidates", lambda *args: found(*args)[-3:])
+    collection, encoder = preset(tmp_path / "c", 500, 16, "rabitq")
+    assert collection.publication().segments[0].kind == "flat"
+    note = "rabitq found too few of the true neighbours of these vectors; flat is used instead"
+    assert Searcher(collection, encoder).search(encoder.vectors[0]).provenance.notes == (note,)
+
+
+def test_more_cells_are_visited_until_enough_rows_pass_the_filter(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "_EXACT_BUDGET_MS", 0.0)
+    collection, encoder = preset(tmp_path / "c", 3000, 16, "ivf-sq8")
+    searcher = Searcher(collection, encoder)
+    usual = searcher.search(encoder.vectors[0], mode="semantic").provenance
+    rare = searcher.search(encoder.vectors[0], mode="semantic", where="year < 20")
+    assert len(rare.hits) == 10 and rare.provenance.nprobe > usual.nprobe
+
+
+@pytest.mark.parametrize(
+    "effort",
+    [
+        {},
+        {"rerank": -1, "nprobe": 0, "recall": 1, "ladder": []},
+        [],
+        {"rerank": "x", "nprobe": 1, "recall": 1, "ladder": []},
+    ],
+)
+def test_a_segment_that_does_not_say_how_to_search_is_damaged(tmp_path, monkeypatch, effort):
+    collection, _ = preset(tmp_path / "c", 300, 8, "rabitq")
+    folder = segment_folders(collection)[0]
+    (folder / "seg.json").write_text(json.dumps({"effort": effort}))
+    monkeypatch.setattr(segments, "check_files", lambda *_, **__: None)
+    with pytest.raises(CollectionError, match="seg.json is damaged"):
+        Segment(folder, collection.publication().segments[0], 8)
+
+
+def test_an_index_of_other_vectors_is_damaged(tmp_path, monkeypatch):
+    collection, _ = preset(tmp_path / "c", 300, 8, "rabitq")
+    other, _ = preset(tmp_path / "d", 200, 8, "rabitq")
+    target = segment_folders(collection)[0] / "ann.faiss"
+    target.write_bytes((segment_folders(other)[0] / "ann.faiss").read_bytes())
+    monkeypatch.setattr(segments, "check_files", lambda *_, **__: None)
+    with pytest.raises(CollectionError, match="it is another index than the collection names"):
+        Segment(target.parent, collection.publication().segments[0], 8)
+
+
+def test_an_index_file_that_cannot_be_written_whole_is_an_error_even_when_it_is_small(tmp_path):
+    faiss = load_faiss()
+    index = faiss.IndexFlatIP(4)
+    index.add(np.ones((2, 4), np.float32))
+    (tmp_path / "ann.faiss").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        ann.save_ann(ann.AnnIndex("ivf-sq8", index, None, 1), tmp_path)
+
+
+# ---- on a GPU, with a stand-in for it
+
+
+class Card:
+    """A GPU that is the processor: the same index, and a note of who asked."""
+
+    def __init__(self, fails_at=None):
+        self.opened, self.asked, self.fails_at = [], 0, fails_at
+
+    def open(self, index, size_bytes):
+        if self.fails_at == "open":
+            raise RuntimeError("CUDA error 2: out of memory\nat file x")
+        self.opened.append(size_bytes)
+        card = self
+
+        class Index:
+            def search(self, *arguments, **options):
+                card.asked += 1
+                if card.fails_at == "search":
+                    raise RuntimeError("CUDA error 700: illegal address\nat file x")
+                return index.search(*arguments, **options)
+
+        return GpuTwin(Index(), None, hasattr(index, "nlist"))
+
+
+def on_card(collection, encoder, card):
+    searcher = Searcher(collection, encoder)
+    searcher._snapshot = Snapshot(collection, collection.publication(), card.open)
+    return searcher
+
+
+@pytest.mark.parametrize(("index", "bytes_per_row"), [("flat", 32), ("ivf-sq8", 16)])
+def test_searches_without_a_filter_go_to_the_gpu_and_find_the_same(tmp_path, index, bytes_per_row):
+    collection, encoder = preset(tmp_path / "c", 1000, 16, index)
+    card = Card()
+    found = on_card(collection, encoder, card).search(encoder.vectors[5], 7)
+    assert card.opened == [1000 * bytes_per_row] and card.asked == 1
+    assert found.hits == Searcher(collection, encoder).search(encoder.vectors[5], 7).hits
+    assert (found.provenance.mode, found.provenance.notes) == ("approximate", ())
+
+
+def test_filtered_exact_and_very_deep_searches_and_rabitq_never_reach_the_gpu(tmp_path):
+    collection, encoder = preset(tmp_path / "c", 1000, 16, "flat")
+    card = Card()
+    searcher = on_card(collection, encoder, card)
+    searcher.search(encoder.vectors[5], where="year > 3")
+    searcher.search(encoder.vectors[5], exact=True)
+    assert len(searcher.search(encoder.vectors[5], 1000).hits) == 1000
+    assert not GpuTwin(None, None, False).can_search(2049, 1) and GpuTwin(None, None, True).can_search(
+        2048, 2048
+    )
+    collection.delete(ids=["d9"])
+    on_card(collection, encoder, card).search(encoder.vectors[5])
+    assert card.asked == 1, "only the 1,000 hits; deleted rows are a filter, too"
+    other, _ = preset(tmp_path / "r", 300, 16, "rabitq")
+    quiet = Card()
+    on_card(other, encoder, quiet).search(encoder.vectors[5])
+    assert quiet.opened == []
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "reason"),
+    [("open", "CUDA error 2: out of memory"), ("search", "CUDA error 700: illegal address")],
+)
+def test_a_failing_gpu_costs_no_answer_and_is_told(tmp_path, fails_at, reason):
+    collection, encoder = preset(tmp_path / "c", 1000, 16, "flat")
+    card = Card(fails_at)
+    searcher = on_card(collection, encoder, card)
+    for _ in range(2):
+        found = searcher.search(encoder.vectors[5], 7)
+        assert found.hits == Searcher(collection, encoder).search(encoder.vectors[5], 7).hits
+        assert found.provenance.notes == (f"the GPU failed ({reason}); searched on the CPU",)
+    assert card.asked == (1 if fails_at == "search" else 0), "it is not asked again"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "free", "is_cloned"), [(0, 10**9, False), (1, 1299, False), (1, 1300, True)]
+)
+def test_a_copy_is_made_where_there_is_a_gpu_with_a_third_more_room_than_needed(
+    monkeypatch, gpus, free, is_cloned
+):
+    faiss = load_faiss()
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: gpus, raising=False)
+    monkeypatch.setattr(ann_gpu, "free_bytes", lambda: free)
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "GpuClonerOptions", type("Options", (), {}), raising=False)
+    monkeypatch.setattr(
+        faiss, "index_cpu_to_gpu", lambda resources, card, index, options: ("clone", index), raising=False
+    )
+    twin = open_twin("index", 1000)
+    assert (twin is not None) == is_cloned
+    assert not is_cloned or (twin.index == ("clone", "index") and not twin.has_cells)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("index", ["flat", "ivf-sq8"])
+def test_a_real_gpu_finds_what_the_processor_finds(tmp_path, index):
+    collection, encoder = preset(tmp_path / "c", 5000, 64, index)
+    segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 64)
+    assert segment._twin is not None, segment.notes
+    reached = []
+    for query in encoder.vectors[:100].astype(np.float32):
+        on_gpu = segment.candidates(query, 30, None, exact=False)
+        exact = segment.vectors.nearest(query, 10, None)
+        reached.append(np.isin(exact, on_gpu.positions).mean())
+    assert np.mean(reached) >= (0.999 if index == "flat" else 0.95) and segment.notes == []
+
+
+def test_rows_newer_than_all_segments_are_searched_exactly(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", numbered(100), index="rabitq")
+    collection.add(ListSource(numbered(5, start=200)), encoder=encoder)
+    publication = collection.publication()
+    assert len(publication.segments) == 1 and publication.segments[0].rows == 100
+    assert Snapshot(collection, publication)._loose_ids.size == 5
+    assert answers(collection, encoder, "words about number d203")[0][0][1] == "d203"
+
+
+def test_many_loose_rows_are_kept_as_they_are_stored_and_score_the_same(tmp_path, monkeypatch):
+    collection, encoder = new_collection(tmp_path / "c", numbered(60))
+    expected = answers(collection, encoder, "d7", mode="semantic")
+    monkeypatch.setattr("indexer.snapshot._MOST_WIDE_ROWS", 10)
+    (segment_folders(collection)[0] / "vec.faiss").unlink()
+    assert Searcher(collection, encoder).snapshot._loose_vectors.dtype == np.float16
+    assert answers(collection, encoder, "d7", mode="semantic") == expected
