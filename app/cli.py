@@ -6,9 +6,11 @@ Only the standard library is imported before the verb is known, so that help and
 import argparse
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -47,7 +49,13 @@ class _Parser(argparse.ArgumentParser):
     """Argparse, but its complaints are errors of ours, with the same three lines."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, self.prog, f"see {self.prog} --help")
+        raise UsageError(message, self.prog, f"{_nearest_verb(message)}see {self.prog} --help")
+
+
+def _nearest_verb(message: str) -> str:
+    wrong = re.match(r"argument VERB: invalid choice: '([^']*)'", message)
+    near = get_close_matches(wrong[1], VERBS, n=1) if wrong else []
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

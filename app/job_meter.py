@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from app.formats import count
 from app.output import Progress, write_note
 from encoder import atomic
 from indexer.progress import JobProgress
@@ -22,7 +23,7 @@ class JobMeter:
     def __init__(self, *, quiet: bool = False, file: Path | None = None) -> None:
         self._quiet = quiet
         self._file = file
-        self._bar = Progress("working", unit="documents", quiet=quiet)
+        self._bar: Progress | None = None  # one a stage
         self._started = time.monotonic()
         self._written = 0.0
         self._last = JobProgress("starting")
@@ -34,7 +35,8 @@ class JobMeter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.finish(failed=kind is not None)
+        if self._bar:
+            self._bar.finish(failed=kind is not None)
         self._write("done" if kind is None else "failed")
 
     def note(self, text: str) -> None:
@@ -44,12 +46,14 @@ class JobMeter:
 
     def report(self, progress: JobProgress) -> None:
         """Shows one report."""
+        if self._bar is None or progress.stage != self._last.stage:
+            if self._bar:
+                self._bar.finish()
+            self._bar = Progress(progress.stage, unit="documents", quiet=self._quiet)
         self._last = progress
         elapsed = max(time.monotonic() - self._started, 1e-6)
-        details = (
-            f"{progress.stage}, {progress.passages:,} passages, {progress.tokens / elapsed:,.0f} tokens/s"
-        )
-        self._bar.update(progress.documents, self._total(progress), details)
+        details = f"{count(progress.passages)} passages, {count(progress.tokens / elapsed)} tokens/s"
+        self._bar.update(progress.documents, self._total(progress), details if progress.passages else "")
         if time.monotonic() - self._written >= _FILE_EVERY_S:
             self._write("running")
 

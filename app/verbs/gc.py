@@ -23,6 +23,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cleans up."""
+    from app.formats import size
     from app.output import print_json, write_lines
     from indexer.collection import Collection
     from indexer.lock import writer_lock
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"format": 1, "freed": freed, "before": before, "after": after, "dry_run": args.dry_run})
     elif args.dry_run:
-        write_lines([f"at least {freed / 1e6:,.1f} of {before / 1e6:,.1f} MB would be freed"])
+        write_lines([f"at least {size(freed)} of {size(before)} would be freed"])
     else:
-        write_lines([f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after"])
+        write_lines([f"{size(before)} before, {size(after)} after"])
     return 0

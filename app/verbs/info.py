@@ -20,6 +20,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Shows it."""
+    from app.formats import size
     from app.output import print_json, write_lines
     from indexer.collection import Collection
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         f"passages:  up to {info['window']} tokens, sharing {info['overlap']}; words: {info['words']}",
         f"index:     {info['index']} in {info['segments']} segments, {recall}",
         f"columns:   {columns}",
-        f"size:      {info['bytes'] / 1e6:,.1f} MB in {info['path']}",
+        f"size:      {size(info['bytes'])} in {info['path']}",
         f"published: {info['published_at']}",
     ]
     if info["unpublished_rows"]:

@@ -61,6 +61,11 @@ def test_wrong_usage_is_said_in_three_lines_and_exits_with_2(capsys, arguments, 
     assert fix.startswith("do:    ")
 
 
+def test_a_mistyped_verb_is_answered_with_the_nearest(capsys):
+    assert main(["serach", "x"]) == 2
+    assert "do:    did you mean search? see llm2comp --help" in capsys.readouterr().err
+
+
 def test_a_known_failure_exits_with_1_and_is_json_on_request(capsys, tmp_path):
     missing = tmp_path / "missing"
     assert main(["info", str(missing)]) == 1
