@@ -1,0 +1,127 @@
+"""Every benchmark runs at a tiny size and prints its table; what the figures are is not tested."""
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from encoder.memory import new_memory
+from encoder.save import save_encoder
+from tests.encoder.tiny import tiny_backbone, tiny_config, tiny_tokenizer
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+pytestmark = pytest.mark.slow
+
+# Stands for the score.py of the development sets.
+SCORE = """
+import argparse, importlib, json, sys
+sys.path.insert(0, "")
+parser = argparse.ArgumentParser()
+parser.add_argument("encoders", nargs="+")
+parser.add_argument("--json")
+names = parser.parse_args()
+module, function = names.encoders[0].split(":")
+call = getattr(importlib.import_module(module), function)
+vectors = [call(["a fox", "a dog"], kind) for kind in ("query", "document")]
+assert all(str(found.dtype) == "float32" and len(found) == 2 for found in vectors)
+with open(names.json, "w") as file:
+    json.dump({"sts/sts_benchmark": {names.encoders[0]: 12.3}}, file)
+"""
+
+
+def run(script, *arguments):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "| commit |" in done.stdout and "| load average at start |" in done.stdout
+    return done.stdout
+
+
+def cells(output, first):
+    """The cells of the table row that begins with `first`."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in output.splitlines() if "|" in line]
+    return next(row for row in rows if row[0].startswith(first))
+
+
+@pytest.fixture(scope="module")
+def encoder_directory(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    backbone = tiny_backbone()
+    memory = new_memory(backbone, 4)
+    save_encoder(folder, backbone=backbone, memory=memory, tokenizer=tiny_tokenizer(), config=tiny_config())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    file = tmp_path_factory.mktemp("texts") / "texts.parquet"
+    words = ["fox", "dog", "wizards", "books", "rooms", "seven", "quiet"]
+    rows = [
+        f"The {words[n % 7]} read {words[n % 5]} number {n} while {words[n % 3]} jumps." for n in range(120)
+    ]
+    pq.write_table(pa.table({"body": rows}), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
+def test_start_finds_no_heavy_module():
+    output = run("bench_start.py", "--rounds", 1)
+    assert cells(output, "llm2comp --help")[4] == "none"
+    assert cells(output, "llm2comp nosuch")[4] == "none"
+
+
+def test_encode_compares_equal_vectors(texts, encoder_directory, tmp_path):
+    out = tmp_path / "encode.md"
+    given = ["--texts", texts, "--column", "body", "--rows", 20, "--rounds", 1, "--out", out]
+    output = run("bench_encode.py", *given, "--encoder", encoder_directory)
+    assert float(cells(output, "encode_document, float32")[5]) > 0.99999
+    assert out.read_text() == output
+    assert str(tmp_path) not in output and str(texts.parent) not in output
+
+
+def test_index_and_then_query(texts, encoder_directory, kept):
+    material = ["--texts", texts, "--column", "body", "--encoder", encoder_directory]
+    material += ["--passages", 60, "--window", 32]
+    indexed = run("bench_index.py", *material, "--keep", kept)
+    assert "%" in cells(indexed, "outside the encoder")[1]
+    assert str(encoder_directory.parent) not in indexed
+    asked = run("bench_query.py", "--collection", kept, "--rounds", 1, "--count", 3)
+    assert cells(asked, "ours: flat")[5] == "1.0000"
+    assert cells(asked, "FAISS IndexFlatIP")[5] == "1.0000"
+    assert cells(asked, "ours: hybrid")[2].endswith("ms")
+    if not importlib.util.find_spec("lancedb"):
+        assert "not run" in cells(asked, "lancedb: full text")[2]
+
+
+def test_demo_waits_for_the_first_answer(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    bench_demo = importlib.import_module("bench_demo")
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    (clone / "Makefile").write_text(
+        "demo:\n\t@echo packages are installed\n\t@echo first answers to $(NO_APP)\n"
+    )
+    installed, answered = bench_demo._demo(clone)
+    assert 0 < installed <= answered
+    (clone / "Makefile").write_text("demo:\n\t@echo nothing\n")
+    with pytest.raises(SystemExit, match="no answer"):
+        bench_demo._demo(clone)
+
+
+def test_scores_come_from_the_script_of_the_sets(encoder_directory, tmp_path):
+    (tmp_path / "score.py").write_text(SCORE)
+    output = run("score_encoder.py", "--eval", tmp_path, "--encoder", encoder_directory, "--peers")
+    assert cells(output, "sts") == ["sts", "sts_benchmark", "12.3", ">= 75: no"]
+    assert str(encoder_directory.parent) not in output
