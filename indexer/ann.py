@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.errors import CollectionError
+from indexer import manifest
 from indexer.faiss_module import load_faiss
 from indexer.vector_file import VectorFile
 
 ANN_FILE = "ann.faiss"
 ROTATION_FILE = "rotation.f32"
-KINDS = ("auto", "flat", "rabitq", "ivf-sq8")
+KINDS = ("auto", *manifest.KINDS)
 # One core scans about 25 GB/s, so an exact scan of this many bytes takes about 20 ms.
 FLAT_BYTES = 500_000_000
 _TRAIN_ROWS_PER_CELL = 64
@@ -110,6 +111,7 @@ def _build_ivf(vectors: VectorFile, seed: int) -> AnnIndex:
         coarse, vectors.dimension, cells, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
     index.cp.niter, index.cp.seed = 10, seed
+    index.cp.min_points_per_centroid = 1  # fewer rows than FAISS likes are no matter for stderr
     index.train(_sample(vectors, cells * _TRAIN_ROWS_PER_CELL, seed))
     for start in range(0, vectors.rows, _BLOCK):
         index.add(vectors.block(start, min(start + _BLOCK, vectors.rows)))

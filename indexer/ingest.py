@@ -101,7 +101,7 @@ def add_source(
             a changed row is a new one.
         encoder: the one that made the collection.
         mirror: delete documents that an earlier job took from this source and that it no longer has.
-        on_bad_row: "stop" at a doubled id, or "skip" it and keep the first.
+        on_bad_row: "stop" at a doubled id or a value that does not fit its column, or "skip" the row.
         index: index kind to build; None keeps the kind asked for last.
         report: called as the job goes on.
 
@@ -122,7 +122,7 @@ def add_source(
             job.remove_vanished()
         job.done.version = publish(collection, job.store, index=index, report=report).number
         job.done.total_s = time.monotonic() - job.started
-        job.done.counts = dict(source.counts)
+        job.done.counts = {**source.counts, "bad": source.counts["bad"] + job.refused}
     return job.done
 
 
@@ -146,6 +146,7 @@ class _Job:
         self._replaced: list[NDArray[np.uint64]] = []  # row ids that they replace
         self._last_commit = time.monotonic()
         self._unfinished = 0  # documents read, not yet encoded
+        self.refused = 0  # rows that do not fit the collection
 
     def run(self) -> None:
         """Reads the source to its end; what came before a bad row is stored when it fails on the way."""
@@ -186,6 +187,9 @@ class _Job:
                 prepared = prepare(document, self.collection.settings, self._own_id(document))
                 state = self._meet(prepared, document)
             except InputError as error:
+                if self._on_bad_row == "skip":
+                    self.refused += 1
+                    continue
                 problem = error
                 break
             if state in ("new", "changed"):
@@ -293,7 +297,17 @@ class _Job:
             self._keep(rows, old["_rowid"].to_numpy().astype(np.uint64))
 
     def remove_vanished(self) -> None:
-        """Deletes documents that came from this source and were not met in this run."""
+        """Deletes documents that came from this source and were not met in this run.
+
+        Raises:
+            InputError: rows could not be read, so that it is not known what has vanished.
+        """
+        if unread := self.source.counts["bad"] + self.refused:
+            raise InputError(
+                f"{unread} rows could not be read, so it is not known which documents have vanished",
+                self.source.name,
+                "mend the rows, or run without --mirror; what could be read is stored",
+            )
         gone: list[NDArray[np.uint64]] = []
         names: set[str] = set()
         own = pc.field("source") == self.source.name

@@ -126,6 +126,8 @@ class Segment:
             exact: compare every allowed row.
         """
         count = self.rows if allowed is None else int(np.count_nonzero(allowed))
+        if not count:
+            return Candidates(np.zeros(0, np.int64), 0, True, 0)
         if not exact and allowed is None and (found := self._ask_twin(query, depth)) is not None:
             return found
         if exact or self.ann is None or self._is_cheap(count, allowed):

@@ -129,6 +129,22 @@ def test_a_value_that_does_not_fit_its_column_stops_the_job_and_names_the_column
     assert set(stored_ids(collection)) == {"a"}
 
 
+def test_a_value_that_does_not_fit_is_left_out_and_counted_when_bad_rows_are_skipped(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c")
+    documents = [doc("a", year=1), doc("b", year="soon"), doc("c", year=3)]
+    done = collection.add(ListSource(documents), encoder=encoder, on_bad_row="skip")
+    assert (done.counts["bad"], set(stored_ids(collection))) == (1, {"a", "c"})
+
+
+def test_a_row_that_cannot_be_read_is_not_taken_for_one_that_vanished(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", numbered(3))
+    changed = [doc("d0", year="soon"), doc("d1", "other words", year=1)]
+    with pytest.raises(InputError, match="1 rows could not be read, so it is not known which documents"):
+        collection.add(ListSource(changed), encoder=encoder, mirror=True, on_bad_row="skip")
+    assert set(stored_ids(collection)) == {"d0", "d1", "d2"}
+    assert "other words" in {row["content"] for row in stored_rows(collection).values()}
+
+
 def test_what_the_source_left_out_is_reported(tmp_path):
     collection, encoder = new_collection(tmp_path / "c")
     source = ListSource(numbered(3))

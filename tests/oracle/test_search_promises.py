@@ -116,16 +116,20 @@ def check_everything(collection, encoder, where, query, k, by):
 def test_the_promises_hold_for_any_table_index_filter_and_query(tmp_path_factory, data, table_steps):
     kind = data.draw(st.sampled_from(["flat", "rabitq", "ivf-sq8"]))
     shape = data.draw(st.sampled_from(list(SHAPES)))
+    budget_ms = data.draw(
+        st.sampled_from([segments._EXACT_BUDGET_MS, 0.0])
+    )  # 0: filters go to the index, too
     collection, encoder = build(tmp_path_factory.mktemp("p") / "c", table_steps, kind, shape)
-    for _ in range(8):
-        check_everything(
-            collection,
-            encoder,
-            data.draw(st.sampled_from(FILTERS)),
-            data.draw(st.sampled_from(QUERIES)),
-            data.draw(st.sampled_from([1, 2, 5, 10_000])),
-            data.draw(st.sampled_from(["document", "passage"])),
-        )
+    with mock.patch.object(segments, "_EXACT_BUDGET_MS", budget_ms):
+        for _ in range(8):
+            check_everything(
+                collection,
+                encoder,
+                data.draw(st.sampled_from(FILTERS)),
+                data.draw(st.sampled_from(QUERIES)),
+                data.draw(st.sampled_from([1, 2, 5, 10_000])),
+                data.draw(st.sampled_from(["document", "passage"])),
+            )
 
 
 @pytest.fixture
@@ -200,7 +204,11 @@ def test_recall_stays_above_95_percent_under_filters_that_follow_the_vectors(
         assert found[0].provenance.mode == "approximate"
 
 
-def test_ten_thousand_hits_come_when_ten_thousand_are_asked_for(clustered):
+@pytest.mark.parametrize("kind", ["rabitq", "ivf-sq8"])
+@pytest.mark.parametrize("where", [None, "year >= 1000", "year < 700 and year != 5"])
+def test_all_matching_rows_come_when_ten_thousand_are_asked_for(clustered, monkeypatch, kind, where):
+    monkeypatch.setattr(segments, "_EXACT_BUDGET_MS", 0.0)
     made, encoder = clustered
-    found = Searcher(made["rabitq"], encoder).search(encoder.vectors[0], 10_000, where="year >= 1000")
-    assert len(found.hits) == 3000
+    found = Searcher(made[kind], encoder).search(encoder.vectors[0], 10_000, where=where)
+    allowed = passing(truth_of(made[kind]), where, COLUMNS)
+    check_hits(found, allowed, 10_000, "document")
