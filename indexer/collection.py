@@ -105,9 +105,8 @@ class Collection:
             RowStore.create(self.path / ROWS_FOLDER, self._schema())
             for folder in (manifest.PUBLISH_FOLDER, DERIVED_FOLDER):
                 (self.path / folder).mkdir(exist_ok=True)
-            manifest.write_settings(
-                self.path, self.settings
-            )  # last: until it is there the folder is no collection
+            # Last: until it is there the folder is no collection.
+            manifest.write_settings(self.path, self.settings)
         except OSError as error:
             raise full_disk_or(error, "the collection cannot be written", self.path) from error
 

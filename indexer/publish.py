@@ -76,13 +76,32 @@ def publish(
     store.compact()
     store.index_words(collection.settings.words)
     live = store.live_row_ids()
-    digest = hashlib.sha256(live.astype("<u8").tobytes()).hexdigest()
     existing = [] if is_anew else _whole_segments(collection, previous, live)
-    if previous and not is_anew and _stands(collection, previous, existing, digest, index):
+    if previous and not is_anew and _stands(collection, previous, existing, _digest(live), index):
         return previous
     report(JobProgress("segments"))
     segments, notes = _renew_segments(collection, store, live, existing, index)
     report(JobProgress("publishing"))
+    publication = _commit(collection, store, previous, live, segments, notes, index)
+    # What cannot be cleaned now is cleaned by the next publication.
+    with contextlib.suppress(CollectionError):
+        forget_old(collection, store)
+    return publication
+
+
+def _digest(live: NDArray[np.uint64]) -> str:
+    return hashlib.sha256(live.astype("<u8").tobytes()).hexdigest()
+
+
+def _commit(
+    collection: Collection,
+    store: RowStore,
+    previous: Publication | None,
+    live: NDArray[np.uint64],
+    segments: list[SegmentEntry],
+    notes: list[str],
+    index: str,
+) -> Publication:
     try:
         publication = Publication(
             number=collection.version() + 1,
@@ -91,7 +110,7 @@ def publish(
             rows_version=store.version,
             documents=_count_documents(collection, store, live, segments),
             passages=int(live.size),
-            row_ids_sha256=digest,
+            row_ids_sha256=_digest(live),
             segments=segments,
             row_files=_hashed_files(store, previous),
             engines={name: version(name) for name in ("pylance", "numpy", "pyarrow")},
@@ -102,10 +121,6 @@ def publish(
         manifest.write_publication(collection.path, publication)
     except OSError as error:
         raise full_disk_or(error, "the publication cannot be written", collection.path) from error
-    with contextlib.suppress(
-        CollectionError
-    ):  # what cannot be cleaned now is cleaned by the next publication
-        forget_old(collection, store)
     return publication
 
 
