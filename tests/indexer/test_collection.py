@@ -49,6 +49,14 @@ def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path, word_embed
         assert (folder / name / content).read_text() == "mine"
 
 
+def test_an_empty_folder_of_somebody_else_is_left_alone_though_it_has_one_of_our_names(
+    tmp_path, word_embedder
+):
+    (tmp_path / "c" / "publish").mkdir(parents=True)
+    with pytest.raises(CollectionError, match="the folder is not empty: it holds publish"):
+        Collection.create(tmp_path / "c", encoder=word_embedder)
+
+
 def test_what_a_kill_in_the_middle_of_making_left_is_replaced(tmp_path, word_embedder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("indexer.manifest.write_settings", lambda *_: exec("raise KeyboardInterrupt"))

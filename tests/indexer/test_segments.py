@@ -79,6 +79,23 @@ def test_more_cells_are_visited_until_enough_rows_pass_the_filter(tmp_path, monk
     assert len(rare.hits) == 10 and rare.provenance.nprobe > usual.nprobe
 
 
+def test_more_cells_are_visited_as_long_as_they_hold_better_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "_EXACT_BUDGET_MS", 0.0)
+    collection, encoder = preset(tmp_path / "c", 3000, 16, "ivf-sq8")
+    segment = Searcher(collection, encoder).snapshot.segments[0]
+    query, allowed = encoder.vectors[0].astype(np.float32), np.arange(3000) < 2000
+
+    def better_with_each_cell(_ann, _query, depth, nprobe, _allowed):
+        by_score = np.argsort(-(segment.vectors.block(0, 2000) @ query))
+        start = int((1 - nprobe / segment.ann.cells) * (2000 - depth))
+        return by_score[start : start + depth]
+
+    monkeypatch.setattr(ann.AnnIndex, "candidates", better_with_each_cell)
+    found = segment.candidates(query, 50, allowed, exact=False)
+    assert found.nprobe == segment.ann.cells
+    assert set(segment.vectors.nearest(query, 50, allowed)) <= set(found.positions)
+
+
 @pytest.mark.parametrize(
     "effort",
     [

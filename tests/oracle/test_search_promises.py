@@ -13,6 +13,7 @@ from encoder.errors import CollectionError
 from indexer import publish, segments
 from indexer.search import Searcher
 from indexer.snapshot import Snapshot
+from indexer.store import RowStore
 from tests.conftest import WordEmbedder
 from tests.indexer.making import COLUMNS, ListSource, PresetEmbedder, doc, new_collection
 from tests.oracle.brute_force import exact_ranking, holding, passing, truth_of, unit_count
@@ -162,6 +163,23 @@ def test_hundreds_of_equal_texts_come_in_the_order_of_their_row_ids(tmp_path):
             twins = [row["id"] for row in allowed if row["content"] == "ant bee cow"]
             found = Searcher(collection, encoder).search("ant bee cow", 20, where=where, mode=mode)
             assert [hit.id for hit in found.hits] == twins[:20]
+
+
+def test_equal_keyword_scores_are_settled_by_row_id_whichever_of_them_the_word_index_gives(
+    tmp_path, monkeypatch
+):
+    collection, encoder = new_collection(tmp_path / "c", [doc(f"d{i:04}", "ant bee") for i in range(700)])
+    give = RowStore.keyword_scores
+
+    def highest_ids_first(self, query, limit, condition=None):
+        ids, scores = give(self, query, 10_000, condition)
+        kept = np.lexsort((-ids.astype(np.int64), -scores))[:limit]
+        order = kept[np.lexsort((ids[kept], -scores[kept]))]
+        return ids[order], scores[order]
+
+    monkeypatch.setattr(RowStore, "keyword_scores", highest_ids_first)
+    hits = Searcher(collection, encoder).search("ant", 5, mode="keyword").hits
+    assert [hit.document_id for hit in hits] == [f"d{i:04}" for i in range(5)]
 
 
 @pytest.fixture(scope="module")
