@@ -115,7 +115,7 @@ def split_lessons(lessons: Lessons, held_out: int) -> tuple[Lessons, Lessons]:
 def batches(
     lessons: Lessons, *, budget_tokens: int, extra_tokens: int, long_share: float, seed: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Text numbers of batch after batch, without end; texts of one batch are about equally long.
+    """Text numbers, [B] int64, of batch after batch, without end; texts of a batch are about equally long.
 
     Long and short texts never share a batch. The same arguments give the same batches, so a resumed
     run skips those it has seen.
