@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from encoder.embedder import Embedder
-from indexer.passages import cut_passages
+from indexer.passages.cut import cut_passages
 from indexer.sources.source import Source
 
 _SAMPLE_DOCUMENTS = 256

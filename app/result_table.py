@@ -7,8 +7,8 @@ from app.formats import count
 from app.table import Marked, TableColumn
 from encoder.errors import InputError
 from indexer.hits import Hit, Provenance, SearchResult
-from indexer.keywords import query_words
-from indexer.snippets import best_window, mark_words
+from indexer.query.keywords import query_words
+from indexer.query.snippets import best_window, mark_words
 
 _SHOWN_COLUMNS = 3
 _SNIPPET = 260

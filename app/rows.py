@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.display import clean_for_display, one_line
-from indexer import keywords
 from indexer.hits import Hit
-from indexer.snippets import best_window, mark_words
+from indexer.query import keywords
+from indexer.query.snippets import best_window, mark_words
 
 SNIPPET_CHARS, TITLE_CHARS = 120, 68  # three lines of the table
 ROWS_A_PAGE = 25

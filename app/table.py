@@ -31,7 +31,7 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A text of which some parts stand out, as found by `indexer.snippets.mark_words`."""
+    """A text of which some parts stand out, as found by `indexer.query.snippets.mark_words`."""
 
     text: str
     spans: tuple[tuple[int, int], ...] = ()

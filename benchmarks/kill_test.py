@@ -104,10 +104,10 @@ def load(spec: str) -> Any:
 
 def run_job(folder: str, file: str, mirror: str, spec: str) -> None:
     """The child: what `llm2comp index FILE --into FOLDER [--mirror]` does, with smaller commits."""
-    from indexer import ingest
     from indexer.collection import Collection
-    from indexer.manifest import SETTINGS_FILE
+    from indexer.ingest import job as ingest
     from indexer.sources import open_sources
+    from indexer.storage.manifest import SETTINGS_FILE
 
     ingest._BLOCK_PASSAGES, ingest._COMMIT_PASSAGES = 128, 256
     encoder = load(spec)

@@ -58,7 +58,7 @@ def cut_to_size(texts: Sequence[str], encoder: Any, window: int, passages: int) 
         passages: wanted; the last text may add a few more.
     """
     from indexer.documents import Document
-    from indexer.passages import cut_passages
+    from indexer.passages.cut import cut_passages
 
     count = 0
     for start in range(0, len(texts), _BLOCK):

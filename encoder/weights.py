@@ -48,7 +48,7 @@ def need_file(path: Path) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file.
+    """All tensors of a safetensors file, of any shape, on the CPU.
 
     Raises:
         CheckpointError: the file is missing, cut short or not safetensors.

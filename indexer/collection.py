@@ -15,17 +15,17 @@ import pyarrow as pa
 
 from encoder.embedder import Embedder
 from encoder.errors import CollectionError, IndexMismatchError, InputError
-from indexer import manifest
-from indexer.lock import LOCK_FILE, writer_lock
-from indexer.manifest import COLUMN_TYPES, WORD_CHOICES, CollectionSettings, Publication
+from indexer.ingest.rows import clean_text
 from indexer.progress import Report, silent
-from indexer.row_schema import row_schema
-from indexer.rows import clean_text
-from indexer.store import ROWS_FOLDER, RowStore
-from indexer.store_errors import full_disk_or
+from indexer.storage import manifest
+from indexer.storage.lock import LOCK_FILE, writer_lock
+from indexer.storage.manifest import COLUMN_TYPES, WORD_CHOICES, CollectionSettings, Publication
+from indexer.storage.row_schema import row_schema
+from indexer.storage.store import ROWS_FOLDER, RowStore
+from indexer.storage.store_errors import full_disk_or
 
 if TYPE_CHECKING:
-    from indexer.ingest import AddReport
+    from indexer.ingest.job import AddReport
     from indexer.sources.source import OnBadRow, Source
     from indexer.verify import Finding
 
@@ -82,7 +82,7 @@ class Collection:
             name=clean_text(name or path.resolve().name),
             uuid=uuid.uuid4().hex,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            encoder_spec=encoder.name,
+            encoder_spec=_lasting_spec(encoder.name),
             encoder_name=encoder.name,
             encoder_fingerprint=encoder.fingerprint,
             dimension=encoder.dimension,
@@ -162,17 +162,34 @@ class Collection:
 
     def add(
         self,
-        source: "Source",
+        source: "Source | Any",
         *,
-        encoder: Embedder,
+        encoder: Embedder | None = None,
         mirror: bool = False,
         on_bad_row: "OnBadRow" = "stop",
         index: str | None = None,
         report: Report = silent,
     ) -> "AddReport":
-        """Adds what is new in `source` and publishes it; see `indexer.ingest.add_source`."""
-        from indexer.ingest import add_source
+        """Adds what is new in `source` and publishes it; see `indexer.ingest.job.add_source`.
 
+        Args:
+            source: from `indexer.sources.open_sources`; or what that opens: a file, a folder, a data frame.
+            encoder: the one that made the collection; None loads it.
+            mirror: delete what an earlier job took from this source and is gone now.
+            on_bad_row: "stop" or "skip".
+            index: index kind; None keeps the one asked for last.
+            report: called as the job goes on.
+        """
+        from indexer.ingest.job import add_source
+        from indexer.sources import open_sources
+        from indexer.sources.source import Source
+
+        if not isinstance(source, Source):
+            source = open_sources([source], on_bad_row=on_bad_row)
+        if encoder is None:
+            from encoder.checkpoint import load_encoder
+
+            encoder = load_encoder(self.settings.encoder_spec)
         return add_source(
             self, source, encoder, mirror=mirror, on_bad_row=on_bad_row, index=index, report=report
         )
@@ -185,7 +202,7 @@ class Collection:
 
     def publish(self, *, index: str | None = None, report: Report = silent) -> Publication:
         """Publishes rows that no publication shows yet; see `indexer.publish.publish`."""
-        from indexer.known import drop_superseded
+        from indexer.ingest.known import drop_superseded
         from indexer.publish import publish
 
         with writer_lock(self.path):
@@ -222,6 +239,13 @@ class Collection:
         from indexer.export import export_passages
 
         return export_passages(self, Path(file), vectors=vectors, report=report)
+
+
+def _lasting_spec(spec: str) -> str:
+    """The spec with a folder's path made absolute, so that it is found from any other folder as well."""
+    scheme, place = ("st:", spec[3:]) if spec.startswith("st:") else ("", spec)
+    folder, mark, options = place.partition("?")
+    return f"{scheme}{Path(folder).resolve()}{mark}{options}" if Path(folder).is_dir() else spec
 
 
 def _check_cut(window: int, overlap: int, encoder: Embedder, words: str) -> None:

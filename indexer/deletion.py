@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from encoder.errors import InputError
 from indexer.collection import Collection
-from indexer.filters import parse_filter, to_lance
-from indexer.known import drop_superseded
-from indexer.lock import writer_lock
+from indexer.ingest.known import drop_superseded
+from indexer.ingest.rows import clean_text
 from indexer.publish import publish
-from indexer.rows import clean_text
-from indexer.store import RowStore
+from indexer.query.filters import parse_filter, to_lance
+from indexer.storage.lock import writer_lock
+from indexer.storage.store import RowStore
 
 
 def find_documents(

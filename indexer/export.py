@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from encoder.errors import InputError
 from indexer.collection import Collection
 from indexer.progress import JobProgress, Report, silent
-from indexer.row_schema import WORD_COLUMN
 from indexer.search import Searcher
+from indexer.storage.row_schema import WORD_COLUMN
 
 FORMATS = (".parquet", ".jsonl", ".csv")
 # Spreadsheets run a cell that begins like this; the apostrophe makes it text again.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.collection import Collection
-from indexer.manifest import Publication
+from indexer.storage.manifest import Publication
 
 
 def describe(collection: Collection) -> dict[str, Any]:

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from encoder import atomic
 from encoder.errors import CollectionError, InputError
-from indexer import manifest
-from indexer.ann import KINDS, choose_kind
 from indexer.collection import DERIVED_FOLDER, Collection
-from indexer.manifest import Publication, SegmentEntry
 from indexer.progress import JobProgress, Report, silent
 from indexer.retention import forget_old
-from indexer.segment_build import build_segment
-from indexer.segments import DOCUMENT_FILE, ROW_ID_FILE, check_files, document_key
-from indexer.store import RowStore
-from indexer.store_errors import full_disk_or
+from indexer.segments.ann import KINDS, choose_kind
+from indexer.segments.build import build_segment
+from indexer.segments.segment import DOCUMENT_FILE, ROW_ID_FILE, check_files, document_key
+from indexer.storage import manifest
+from indexer.storage.manifest import Publication, SegmentEntry
+from indexer.storage.store import RowStore
+from indexer.storage.store_errors import full_disk_or
 
 # Rows outside all segments are compared one by one, in memory: this many take a few milliseconds.
 MOST_LOOSE_ROWS = 50_000

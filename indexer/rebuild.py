@@ -14,16 +14,16 @@ from encoder import atomic
 from encoder.embedder import Embedder
 from encoder.errors import CollectionError, InputError
 from indexer.collection import Collection
-from indexer.ingest import AddReport, add_source
-from indexer.known import drop_superseded
-from indexer.lock import writer_lock
-from indexer.manifest import Publication
+from indexer.ingest.job import AddReport, add_source
+from indexer.ingest.known import drop_superseded
+from indexer.ingest.rows_source import RowsSource
 from indexer.progress import Report, silent
 from indexer.publish import publish
-from indexer.rows_source import RowsSource
-from indexer.segments import document_key
-from indexer.store import RowStore
-from indexer.store_errors import full_disk_or
+from indexer.segments.segment import document_key
+from indexer.storage.lock import writer_lock
+from indexer.storage.manifest import Publication
+from indexer.storage.store import RowStore
+from indexer.storage.store_errors import full_disk_or
 
 VIEWS_FOLDER = "views"
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux

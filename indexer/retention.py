@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from encoder.errors import CollectionError
-from indexer import manifest
 from indexer.collection import DERIVED_FOLDER, Collection
-from indexer.manifest import Publication
-from indexer.store import RowStore
-from indexer.strict_json import NewerFormatError
+from indexer.storage import manifest
+from indexer.storage.manifest import Publication
+from indexer.storage.store import RowStore
+from indexer.storage.strict_json import NewerFormatError
 
 KEPT_PUBLICATIONS = 3
 KEPT_S = 3600.0

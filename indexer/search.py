@@ -16,13 +16,13 @@ from encoder.embedder import Embedder
 from encoder.errors import CollectionError, InputError
 from indexer.collection import Collection
 from indexer.documents import Document
-from indexer.facets import column_range, column_values
-from indexer.filters import parse_filter, print_filter, to_lance
 from indexer.hits import MODES, Mode, SearchResult
-from indexer.ranking import Clock, RowQuery, Search
-from indexer.row_schema import WORD_COLUMN
-from indexer.rows import clean_text, rebuild_text
-from indexer.snapshot import Allowed, Snapshot
+from indexer.ingest.rows import clean_text, rebuild_text
+from indexer.query.facets import column_range, column_values
+from indexer.query.filters import parse_filter, print_filter, to_lance
+from indexer.query.ranking import Clock, RowQuery, Search
+from indexer.query.snapshot import Allowed, Snapshot
+from indexer.storage.row_schema import WORD_COLUMN
 
 __all__ = ["MOST_HITS", "RowQuery", "Searcher"]
 
@@ -164,7 +164,7 @@ class Searcher:
     ) -> list[SearchResult]:
         """One result a query, all over the same version; the queries are encoded together.
 
-        Arguments and errors are those of `search`.
+        Arguments and errors are those of `search`; a query vector is float32 [D].
         """
         _check(k, mode, by)
         ask = _Ask(k, where, mode, exact, by)
@@ -182,6 +182,9 @@ class Searcher:
         self, snapshot: Snapshot, queries: Sequence[str | NDArray[np.float32] | RowQuery], ask: "_Ask"
     ) -> list[SearchResult]:
         clock = Clock()
+        if ask.mode != "keyword" and any(isinstance(query, str) for query in queries):
+            with clock.step("load"):
+                _ = self.embedder
         with clock.step("encode"):
             vectors = self._vectors(snapshot, queries, ask.mode)
         with clock.step("filter"):
@@ -253,11 +256,11 @@ class Searcher:
         return Document(document_id, first["title"], rebuild_text(rows), metadata)
 
     def column_values(self, name: str, limit: int = 50) -> list[tuple[Any, int]]:
-        """The most frequent values of a column with their passages, see `indexer.facets.column_values`."""
+        """The most frequent values of a column with their passages, see `indexer.query.facets.column_values`."""
         return column_values(self.snapshot, name, limit)
 
     def column_range(self, name: str) -> tuple[Any, Any]:
-        """Least and greatest value of a column, see `indexer.facets.column_range`."""
+        """Least and greatest value of a column, see `indexer.query.facets.column_range`."""
         return column_range(self.snapshot, name)
 
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 
 from encoder import atomic
 from encoder.errors import CollectionError
-from indexer import manifest
 from indexer.collection import Collection
-from indexer.known import document_hash
-from indexer.manifest import Publication, SegmentEntry
-from indexer.recall import SAMPLE_QUERIES, ann_recall_at_k, exact_top
-from indexer.row_schema import WORD_COLUMN, vectors_of
-from indexer.rows import passage_id_of
-from indexer.segments import SEED, Segment, check_files
-from indexer.store import ROWS_FOLDER, RowStore
-from indexer.vector_file import exact_scores
+from indexer.ingest.known import document_hash
+from indexer.ingest.rows import passage_id_of
+from indexer.segments.recall import SAMPLE_QUERIES, ann_recall_at_k, exact_top
+from indexer.segments.segment import SEED, Segment, check_files
+from indexer.segments.vector_file import exact_scores
+from indexer.storage import manifest
+from indexer.storage.manifest import Publication, SegmentEntry
+from indexer.storage.row_schema import WORD_COLUMN, vectors_of
+from indexer.storage.store import ROWS_FOLDER, RowStore
 
 _UNIT_TOLERANCE = 2e-3
 # Another processor may round a few scores otherwise.

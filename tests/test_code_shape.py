@@ -43,6 +43,7 @@ def test_public_functions_on_arrays_state_a_shape(path):
             function.returns
         ]
         written = " ".join(ast.unparse(a) for a in annotations if a is not None)
-        if ("NDArray" in written or "Tensor" in written) and "[" not in ast.get_docstring(function):
+        says = ast.get_docstring(function)
+        if ("NDArray" in written or "Tensor" in written) and "[" not in says and "shape" not in says:
             silent.append(function.name)
     assert not silent

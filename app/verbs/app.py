@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Serves until interrupted."""
     from app.server import serve
     from indexer.collection import Collection
-    from indexer.faiss_module import check_faiss
+    from indexer.segments.faiss_module import check_faiss
 
     check_faiss()
     paths = [Path(name) for name in args.collections]

@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     """Makes the corpus and the collection where they are missing, asks a first question, opens the page."""
     from app.demo_corpus import EXAMPLES
     from app.output import print_json, write_lines
-    from indexer.faiss_module import check_faiss
     from indexer.search import Searcher
+    from indexer.segments.faiss_module import check_faiss
 
     check_faiss()
     collection = _demo_collection(args)
@@ -58,8 +58,8 @@ def _demo_collection(args: argparse.Namespace) -> Any:
     from app.job_meter import JobMeter
     from encoder.checkpoint import load_encoder
     from indexer.collection import Collection
-    from indexer.manifest import SETTINGS_FILE
     from indexer.sources import open_sources
+    from indexer.storage.manifest import SETTINGS_FILE
 
     home = library.home()
     corpus, into = home / "demo.parquet", library.collections_folder() / "demo"

@@ -26,8 +26,8 @@ def run(args: argparse.Namespace) -> int:
     from app.formats import size
     from app.output import print_json, write_lines
     from indexer.collection import Collection
-    from indexer.lock import writer_lock
     from indexer.retention import forget_old
+    from indexer.storage.lock import writer_lock
 
     collection = Collection.open(args.collection)
     before = collection.info()["bytes"]

@@ -9,7 +9,7 @@ from encoder.errors import InputError
 
 if TYPE_CHECKING:
     from indexer.collection import Collection
-    from indexer.ingest import AddReport
+    from indexer.ingest.job import AddReport
     from indexer.sources.source import Source
 
 _EXAMPLES = """
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Indexes, or says what indexing would do."""
     from app.job_meter import JobMeter
     from encoder.checkpoint import load_encoder
-    from indexer.faiss_module import check_faiss
+    from indexer.segments.faiss_module import check_faiss
     from indexer.sources import open_sources
 
     check_faiss()
@@ -105,7 +105,7 @@ def _what_was_chosen(source: "Source") -> str:
 
 def _open_or_create(args: argparse.Namespace, source: "Source", encoder: Any) -> "Collection":
     from indexer.collection import Collection
-    from indexer.manifest import SETTINGS_FILE
+    from indexer.storage.manifest import SETTINGS_FILE
 
     into = Path(args.into)
     if not (into / SETTINGS_FILE).exists():

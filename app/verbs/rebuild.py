@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from app.job_meter import JobMeter
     from app.output import print_json, write_lines
     from indexer.collection import Collection
-    from indexer.faiss_module import check_faiss
+    from indexer.segments.faiss_module import check_faiss
 
     check_faiss()
     collection = Collection.open(args.collection)

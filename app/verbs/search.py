@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
             "give a QUERY, or a file of them", "llm2comp search", 'add "the words" or --queries FILE'
         )
     from indexer.collection import Collection
-    from indexer.faiss_module import check_faiss
     from indexer.search import Searcher
+    from indexer.segments.faiss_module import check_faiss
 
     check_faiss()
     searcher = Searcher(Collection.open(args.collection))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import filter_builder as build
-from indexer.filters import parse_filter
+from indexer.query.filters import parse_filter
 
 COLUMNS = {
     "topic": "string",

@@ -59,7 +59,7 @@ def test_an_empty_folder_of_somebody_else_is_left_alone_though_it_has_one_of_our
 
 def test_what_a_kill_in_the_middle_of_making_left_is_replaced(tmp_path, word_embedder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("indexer.manifest.write_settings", lambda *_: exec("raise KeyboardInterrupt"))
+        patch.setattr("indexer.storage.manifest.write_settings", lambda *_: exec("raise KeyboardInterrupt"))
         with pytest.raises(KeyboardInterrupt):
             Collection.create(tmp_path / "c", encoder=word_embedder)
     Collection.create(tmp_path / "c", encoder=word_embedder, columns={"year": "int64"})

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from encoder.errors import InputError
-from indexer import facets
+from indexer.query import facets
 from indexer.search import Searcher
 from tests.indexer.making import doc, new_collection
 

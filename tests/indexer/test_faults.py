@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from encoder.errors import CollectionError, LockedError
-from indexer import manifest, segments
 from indexer.collection import Collection
 from indexer.publish import publish
 from indexer.search import Searcher
+from indexer.segments import segment as segments
+from indexer.storage import manifest
 from tests.conftest import WordEmbedder
 from tests.indexer.making import (
     ROOT,
@@ -207,7 +208,7 @@ def test_a_path_that_is_no_collection_is_refused(tmp_path):
 def test_a_writer_that_holds_the_lock_is_named_with_its_process(tmp_path):
     collection, encoder = new_collection(tmp_path / "c", numbered(5))
     code = (
-        "import sys, time; from pathlib import Path; from indexer.lock import writer_lock\n"
+        "import sys, time; from pathlib import Path; from indexer.storage.lock import writer_lock\n"
         "with writer_lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen(
@@ -334,8 +335,8 @@ def full(*_args, **_keywords):
         "encoder.atomic.create_exclusive",
         "encoder.atomic.sync_file",
         "encoder.atomic.sync_folder",
-        "indexer.vector_file.VectorFileWriter.put",
-        "indexer.segment_build.save_ann",
+        "indexer.segments.vector_file.VectorFileWriter.put",
+        "indexer.segments.build.save_ann",
         "pathlib.Path.mkdir",
     ],
 )

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from encoder.errors import InputError
-from indexer.filters import columns_of, matches, parse_filter, print_filter, to_lance, truth
-from indexer.filters.tree import And, Column, Compare, Contains, IsNull, OneOf, Or, StartsWith, join, negate
+from indexer.query.filters import columns_of, matches, parse_filter, print_filter, to_lance, truth
+from indexer.query.filters.tree import (
+    And,
+    Column,
+    Compare,
+    Contains,
+    IsNull,
+    OneOf,
+    Or,
+    StartsWith,
+    join,
+    negate,
+)
 
 COLUMNS = {
     "topic": "string",

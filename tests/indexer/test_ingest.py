@@ -3,10 +3,10 @@
 import pytest
 
 from encoder.errors import CollectionError, IndexMismatchError, InputError
-from indexer import ingest
 from indexer.collection import Collection
+from indexer.ingest import job as ingest
 from indexer.search import Searcher
-from indexer.store import RowStore
+from indexer.storage.store import RowStore
 from tests.conftest import WordEmbedder
 from tests.indexer.making import ListSource, doc, new_collection, numbered, stored_ids, stored_rows
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from indexer.keywords import MAX_TERMS, KeywordQuery, Term, parse_keywords, query_words, to_lance_query
+from indexer.query.keywords import MAX_TERMS, KeywordQuery, Term, parse_keywords, query_words, to_lance_query
 
 DOCS = [
     "the quick brown fox",  # 0

@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given
 
-from indexer import known
-from indexer.known import KnownDocuments, document_hash
+from indexer.ingest import known
+from indexer.ingest.known import KnownDocuments, document_hash
 
 ids = st.text(st.sampled_from("ab#"), max_size=3)
 states = st.tuples(ids, st.integers(0, 2), st.integers(0, 2))

@@ -5,8 +5,8 @@ import errno
 import pytest
 
 from encoder.errors import CollectionError, LockedError
-from indexer import lock
-from indexer.lock import LOCK_FILE, writer_lock
+from indexer.storage import lock
+from indexer.storage.lock import LOCK_FILE, writer_lock
 
 
 def test_the_lock_is_free_again_after_an_error(tmp_path):

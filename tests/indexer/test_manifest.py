@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from encoder.errors import CollectionError
-from indexer import manifest
-from indexer.manifest import CollectionSettings, Publication, SegmentEntry, field_names
+from indexer.storage import manifest
+from indexer.storage.manifest import CollectionSettings, Publication, SegmentEntry, field_names
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 HASHED = {"size": 3, "sha256": "ab"}

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from encoder.errors import UsageError
 from indexer.documents import Document
-from indexer.passages import cut_passages
-from indexer.sentences import sentence_starts
+from indexer.passages.cut import cut_passages
+from indexer.passages.sentences import sentence_starts
 
 SENTENCE = "The river moved {} times in the night, and nobody in the village could say why."
 

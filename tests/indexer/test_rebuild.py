@@ -4,9 +4,9 @@ import pytest
 
 from indexer import rebuild
 from indexer.collection import Collection
+from indexer.query.snapshot import Snapshot
 from indexer.rebuild import exchange_folders
 from indexer.search import Searcher
-from indexer.snapshot import Snapshot
 from tests.conftest import WordEmbedder
 from tests.indexer.making import (
     ListSource,
@@ -118,8 +118,8 @@ def failing_after(encoder, calls):
 
 
 def test_killed_in_the_middle_the_old_one_answers_and_the_next_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexer.ingest._BLOCK_PASSAGES", 10)
-    monkeypatch.setattr("indexer.ingest._COMMIT_PASSAGES", 10)
+    monkeypatch.setattr("indexer.ingest.job._BLOCK_PASSAGES", 10)
+    monkeypatch.setattr("indexer.ingest.job._COMMIT_PASSAGES", 10)
     collection, encoder = new_collection(tmp_path / "c", numbered(40))
     before = answers(collection, encoder, "d7")
     new = WordEmbedder("new", dimension=24)

@@ -6,11 +6,11 @@ import time
 import pytest
 
 from encoder.errors import CollectionError
-from indexer.lock import writer_lock
-from indexer.manifest import publication_file, publication_numbers, read_publication
+from indexer.query.snapshot import Snapshot
 from indexer.retention import forget_old
 from indexer.search import Searcher
-from indexer.snapshot import Snapshot
+from indexer.storage.lock import writer_lock
+from indexer.storage.manifest import publication_file, publication_numbers, read_publication
 from tests.indexer.making import ListSource, new_collection, numbered, segment_folders
 
 

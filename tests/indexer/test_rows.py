@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from encoder.errors import InputError
-from indexer.rows import clean_text, passage_id_of, prepare
+from indexer.ingest.rows import clean_text, passage_id_of, prepare
 from tests.indexer.making import COLUMNS, doc, new_collection, stored_rows
 
 

@@ -9,8 +9,8 @@ import pytest
 from encoder.errors import CollectionError, IndexMismatchError, InputError, Llm2CompError
 from indexer import retention, search
 from indexer.collection import Collection
-from indexer.lock import writer_lock
 from indexer.search import RowQuery, Searcher
+from indexer.storage.lock import writer_lock
 from tests.conftest import WordEmbedder
 from tests.indexer.making import ListSource, doc, new_collection, numbered
 
@@ -57,13 +57,26 @@ def test_odd_queries_are_answered(numbers, query, mode):
     assert len(Searcher(collection, encoder).search(query, 5, mode=mode).hits) <= 5
 
 
-def test_similar_to_this_finds_the_passage_itself_first(numbers):
+@pytest.mark.parametrize("by", ["document", "passage"])
+def test_similar_to_this_finds_all_other_documents_best_first(numbers, by):
     collection, encoder = numbers
     searcher = Searcher(collection, encoder)
     own = searcher.search("words about number d5", 1).hits[0]
-    found = searcher.search(RowQuery(own.id), 3)
-    assert found.hits[0].id == own.id and found.hits[0].score == pytest.approx(1, abs=2e-3)
+    found = searcher.search(RowQuery(own.id), 10_000, by=by)
     assert found.query == f"similar to {own.id}"
+    assert own.document_id not in {hit.document_id for hit in found.hits}
+    assert len(found.hits) == found.provenance.rows - 1
+    vector = encoder.encode_document([own.text])[0]
+    best = encoder.encode_document([found.hits[0].text])[0] @ vector
+    assert found.hits[0].score == pytest.approx(best, abs=5e-3)
+
+
+def test_the_encoder_is_found_from_any_folder(tmp_path, monkeypatch, word_embedder):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    word_embedder.name = "mine?pooling=mean"
+    collection = Collection.create(tmp_path / "c", encoder=word_embedder)
+    assert collection.settings.encoder_spec == f"{tmp_path / 'mine'}?pooling=mean"
 
 
 def test_a_vector_of_any_length_is_a_query(numbers):

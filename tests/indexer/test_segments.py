@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from encoder.errors import CollectionError
-from indexer import ann, ann_gpu, recall, segments
-from indexer.ann import choose_kind
-from indexer.ann_gpu import GpuTwin, open_twin
-from indexer.faiss_module import load_faiss
+from indexer.query.snapshot import Snapshot
 from indexer.search import Searcher
-from indexer.segments import Segment
-from indexer.snapshot import Snapshot
+from indexer.segments import ann, ann_gpu, recall
+from indexer.segments import segment as segments
+from indexer.segments.ann import choose_kind
+from indexer.segments.ann_gpu import GpuTwin, open_twin
+from indexer.segments.faiss_module import load_faiss
+from indexer.segments.segment import Segment
 from tests.indexer.making import (
     ListSource,
     PresetEmbedder,
@@ -253,7 +254,7 @@ def test_rows_newer_than_all_segments_are_searched_exactly(tmp_path):
 def test_many_loose_rows_are_kept_as_they_are_stored_and_score_the_same(tmp_path, monkeypatch):
     collection, encoder = new_collection(tmp_path / "c", numbered(60))
     expected = answers(collection, encoder, "d7", mode="semantic")
-    monkeypatch.setattr("indexer.snapshot._MOST_WIDE_ROWS", 10)
+    monkeypatch.setattr("indexer.query.snapshot._MOST_WIDE_ROWS", 10)
     (segment_folders(collection)[0] / "vec.faiss").unlink()
     assert Searcher(collection, encoder).snapshot._loose_vectors.dtype == np.float16
     assert answers(collection, encoder, "d7", mode="semantic") == expected

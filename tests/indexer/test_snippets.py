@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from indexer.snippets import best_window, mark_words
+from indexer.query.snippets import best_window, mark_words
 
 
 def marked(text, *words):

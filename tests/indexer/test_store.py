@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 
 from encoder.errors import CollectionError
-from indexer.row_schema import row_schema, vectors_of
 from indexer.search import Searcher
-from indexer.store import RowStore
-from indexer.store_errors import full_disk_or, understood
+from indexer.storage.row_schema import row_schema, vectors_of
+from indexer.storage.store import RowStore
+from indexer.storage.store_errors import full_disk_or, understood
 from tests.indexer.making import ListSource, doc, new_collection, numbered, stored_ids
 
 
@@ -19,7 +19,7 @@ def id_of_each_document(collection):
 
 
 def test_row_ids_stay_when_rows_are_deleted_and_fragments_joined(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexer.store._MOST_FRAGMENTS", 1)
+    monkeypatch.setattr("indexer.storage.store._MOST_FRAGMENTS", 1)
     collection, encoder = new_collection(tmp_path / "c", numbered(10))
     before = id_of_each_document(collection)
     collection.add(ListSource(numbered(20)), encoder=encoder)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from encoder.errors import CollectionError
-from indexer import vector_file
-from indexer.faiss_module import load_faiss
-from indexer.vector_file import VectorFile, VectorFileWriter, exact_scores, file_header
+from indexer.segments import vector_file
+from indexer.segments.faiss_module import load_faiss
+from indexer.segments.vector_file import VectorFile, VectorFileWriter, exact_scores, file_header
 from tests.indexer.making import flip, truncate
 
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from encoder import atomic
-from indexer import manifest
+from indexer.ingest.rows import passage_id_of
 from indexer.publish import publish
-from indexer.rows import passage_id_of
-from indexer.vector_file import VectorFileWriter
+from indexer.segments.vector_file import VectorFileWriter
+from indexer.storage import manifest
 from tests.indexer.making import ListSource, doc, flip, new_collection, numbered, segment_folders
 
 

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from indexer.filters import matches, parse_filter
-from indexer.keywords import parse_keywords
+from indexer.query.filters import matches, parse_filter
+from indexer.query.keywords import parse_keywords
 
 
 def truth_of(collection):

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from encoder.errors import CollectionError
-from indexer import publish, segments
+from indexer import publish
+from indexer.query.snapshot import Snapshot
 from indexer.search import Searcher
-from indexer.snapshot import Snapshot
-from indexer.store import RowStore
+from indexer.segments import segment as segments
+from indexer.storage.store import RowStore
 from tests.conftest import WordEmbedder
 from tests.indexer.making import COLUMNS, ListSource, PresetEmbedder, doc, new_collection
 from tests.oracle.brute_force import exact_ranking, holding, passing, truth_of, unit_count
@@ -149,7 +150,7 @@ def test_the_promises_hold_for_this_table_and_break_without_the_bitmap(four_year
 
 def test_a_deleted_row_that_the_mask_let_through_would_be_refused_not_shown(four_years, monkeypatch):
     collection, encoder = four_years
-    monkeypatch.setattr("indexer.snapshot._mask_of", lambda row_ids, live: None)
+    monkeypatch.setattr("indexer.query.snapshot._mask_of", lambda row_ids, live: None)
     with pytest.raises(CollectionError, match="not in the row store"):
         check_everything(collection, encoder, None, "dog 3 elk", 60, "document")
 

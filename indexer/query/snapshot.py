@@ -13,13 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from encoder.errors import CollectionError
-from indexer.ann_gpu import OpenTwin, open_twin
 from indexer.collection import Collection
-from indexer.manifest import Publication
-from indexer.row_schema import vectors_of
-from indexer.segments import Segment, document_key
-from indexer.store import RowStore
-from indexer.vector_file import exact_scores
+from indexer.segments.ann_gpu import OpenTwin, open_twin
+from indexer.segments.segment import Segment, document_key
+from indexer.segments.vector_file import exact_scores
+from indexer.storage.manifest import Publication
+from indexer.storage.row_schema import vectors_of
+from indexer.storage.store import RowStore
 
 _KEPT_MASKS = 32
 # Rows outside all segments are kept as float32, for speed; the many rows of a damaged segment as stored.

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from encoder.errors import InputError
-from indexer.filters.tokens import MAX_CHARACTERS, Token, error_at, read_tokens
-from indexer.filters.tree import (
+from indexer.query.filters.tokens import MAX_CHARACTERS, Token, error_at, read_tokens
+from indexer.query.filters.tree import (
     KEYWORDS,
     And,
     Column,
@@ -25,7 +25,7 @@ from indexer.filters.tree import (
     print_filter,
     print_name,
 )
-from indexer.filters.values import HOLDS, read_text, read_value
+from indexer.query.filters.values import HOLDS, read_text, read_value
 from indexer.sources.source import MetadataType
 
 # Of the tree, whatever its parentheses: Lance's SQL reader takes minutes to refuse 30 to 50 nested `not (`.
@@ -38,7 +38,7 @@ _OPERATORS = "= != < <= > >= in, not in, between, is null, is not null, contains
 
 
 def parse_filter(text: str, columns: Mapping[str, str]) -> Filter:
-    """The tree of a filter; the language is described in `indexer.filters`.
+    """The tree of a filter; the language is described in `indexer.query.filters`.
 
     Args:
         text: what the user wrote, at most 10,000 characters.

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from encoder import atomic
 from encoder.errors import CollectionError
-from indexer.ann import ANN_FILE, AnnIndex, load_ann
-from indexer.ann_gpu import GPU_FAILURES, GpuTwin, OpenTwin, open_twin
-from indexer.manifest import SegmentEntry
-from indexer.vector_file import VECTOR_FILE, VectorFile, exact_scores
+from indexer.segments.ann import ANN_FILE, AnnIndex, load_ann
+from indexer.segments.ann_gpu import GPU_FAILURES, GpuTwin, OpenTwin, open_twin
+from indexer.segments.vector_file import VECTOR_FILE, VectorFile, exact_scores
+from indexer.storage.manifest import SegmentEntry
 
 ROW_ID_FILE = "rowid.u64"
 DOCUMENT_FILE = "doc.u64"

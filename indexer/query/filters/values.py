@@ -4,8 +4,8 @@ import re
 from datetime import UTC, date, datetime
 
 from encoder.errors import InputError
-from indexer.filters.tokens import Token, error_at
-from indexer.filters.tree import KEYWORDS, Column, Value
+from indexer.query.filters.tokens import Token, error_at
+from indexer.query.filters.tree import KEYWORDS, Column, Value
 
 HOLDS = {
     "string": "text",

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.ann import AnnIndex
-from indexer.vector_file import VectorFile, exact_scores
+from indexer.segments.ann import AnnIndex
+from indexer.segments.vector_file import VectorFile, exact_scores
 
 K = 10
 SAMPLE_QUERIES = 200

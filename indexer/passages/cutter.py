@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from indexer.sentences import sentence_starts
-from indexer.token_offsets import TokenOffsets, first_blank, last_blank
+from indexer.passages.sentences import sentence_starts
+from indexer.passages.token_offsets import TokenOffsets, first_blank, last_blank
 
 _NO_BLANK = re.compile(r"\S")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.faiss_module import load_faiss
+from indexer.segments.faiss_module import load_faiss
 
 MOST_CANDIDATES = 2048
 # What a GPU can do wrong, as FAISS and its wrapper raise it.

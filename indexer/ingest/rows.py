@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from encoder.errors import InputError
 from indexer.documents import Document, Passage
-from indexer.known import document_hash
-from indexer.manifest import CollectionSettings
+from indexer.ingest.known import document_hash
+from indexer.storage.manifest import CollectionSettings
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # fp16 keeps about three digits, so a unit vector comes back with a length this near to 1.
@@ -111,6 +111,11 @@ def passage_id(prepared: Prepared, number: int) -> str:
 def passage_id_of(document_id: str, number: int, content: bytes, meta: bytes) -> str:
     """Id of passage `number` of a document with these hashes."""
     return f"{document_id}#{number}-{document_hash(content.hex(), meta.hex()).hex()[:8]}"
+
+
+def document_of_passage(passage_id: str) -> str:
+    """Id of the document that a passage belongs to."""
+    return passage_id.rpartition("#")[0]
 
 
 def new_rows(

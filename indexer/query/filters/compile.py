@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from encoder.errors import InputError
-from indexer.filters.tree import (
+from indexer.query.filters.tree import (
     And,
     Column,
     Compare,

@@ -18,14 +18,14 @@ from encoder.embedder import Embedder
 from encoder.errors import CollectionError, InputError
 from indexer.collection import Collection
 from indexer.documents import Document, Passage
-from indexer.known import KnownDocuments, document_hash
-from indexer.lock import writer_lock
-from indexer.passages import cut_passages
+from indexer.ingest.known import KnownDocuments, document_hash
+from indexer.ingest.rows import Prepared, clean_text, new_rows, prepare, rows_with_metadata
+from indexer.passages.cut import cut_passages
 from indexer.progress import JobProgress, Report, silent
 from indexer.publish import publish
-from indexer.rows import Prepared, clean_text, new_rows, prepare, rows_with_metadata
 from indexer.sources.source import OnBadRow, Source
-from indexer.store import RowStore
+from indexer.storage.lock import writer_lock
+from indexer.storage.store import RowStore
 
 # Passages encoded together: enough to sort by length, few enough to be lost by a kill.
 _BLOCK_PASSAGES = 2048

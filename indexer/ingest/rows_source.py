@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from indexer.collection import Collection
 from indexer.documents import Document
-from indexer.row_schema import WORD_COLUMN
-from indexer.rows import rebuild_text
+from indexer.ingest.rows import rebuild_text
 from indexer.sources.source import MetadataType, Source
-from indexer.store import RowStore
+from indexer.storage.row_schema import WORD_COLUMN
+from indexer.storage.store import RowStore
 
 _DOCUMENTS = 512
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from encoder.embedder import Embedder
 from encoder.errors import UsageError
-from indexer.cutter import Cutter
 from indexer.documents import Document, Passage
-from indexer.token_offsets import LONGEST_TOKEN, TokenOffsets, last_blank, tokenize
+from indexer.passages.cutter import Cutter
+from indexer.passages.token_offsets import LONGEST_TOKEN, TokenOffsets, last_blank, tokenize
 
 # One tokenizer call takes about so many characters: its result needs some 50 times the memory of the text.
 _CALL_CHARS = 1_000_000

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from indexer.filters.tree import And, Compare, Contains, Filter, IsNull, Leaf, Not, OneOf, Or
+from indexer.query.filters.tree import And, Compare, Contains, Filter, IsNull, Leaf, Not, OneOf, Or
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,

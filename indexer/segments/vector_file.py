@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.errors import CollectionError
-from indexer.faiss_module import load_faiss
+from indexer.segments.faiss_module import load_faiss
 
 VECTOR_FILE = "vec.faiss"
 _HEADER_BYTES = 81

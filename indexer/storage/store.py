@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from encoder import atomic
 from encoder.errors import CollectionError
-from indexer.row_schema import WORD_COLUMN
-from indexer.store_errors import understood
+from indexer.storage.row_schema import WORD_COLUMN
+from indexer.storage.store_errors import understood
 
 if TYPE_CHECKING:
     import lance
@@ -143,7 +143,7 @@ class RowStore:
         """Ids of the live rows that satisfy `condition`, uint64 [N], ascending.
 
         Args:
-            condition: what `indexer.filters` compiled; None for all rows. Never text of a user.
+            condition: what `indexer.query.filters` compiled; None for all rows. Never text of a user.
         """
         with understood(self._path):
             scanner = self._dataset.scanner(columns=[], filter=condition, with_row_id=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from indexer.store import RowStore
+from indexer.storage.store import RowStore
 
 # Documents met since the sorted arrays were made are kept in a dictionary of at most this many.
 _RECENT = 65536

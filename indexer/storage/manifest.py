@@ -12,7 +12,7 @@ from typing import Any
 
 from encoder import atomic
 from encoder.errors import CollectionError
-from indexer.strict_json import NewerFormatError, check_format, damaged, read_object, to_dataclass
+from indexer.storage.strict_json import NewerFormatError, check_format, damaged, read_object, to_dataclass
 
 FORMAT = 1
 SETTINGS_FILE = "collection.json"

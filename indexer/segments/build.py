@@ -1,4 +1,4 @@
-"""Building a segment from the row store, in bounded memory; opening and searching it is `indexer.segments`."""
+"""Building a segment from the row store, in bounded memory; opening and searching it is `indexer.segments.segment`."""
 
 import json
 from dataclasses import asdict
@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from encoder import atomic
 from encoder.errors import CollectionError
-from indexer.ann import build_ann, save_ann
-from indexer.manifest import SegmentEntry
-from indexer.recall import choose_effort
-from indexer.row_schema import vectors_of
-from indexer.segments import (
+from indexer.segments.ann import build_ann, save_ann
+from indexer.segments.recall import choose_effort
+from indexer.segments.segment import (
     DOCUMENT_FILE,
     EXACT_EFFORT,
     ROW_ID_FILE,
@@ -24,9 +22,11 @@ from indexer.segments import (
     Effort,
     document_key,
 )
-from indexer.store import RowStore
-from indexer.store_errors import full_disk_or
-from indexer.vector_file import VECTOR_FILE, VectorFile, VectorFileWriter
+from indexer.segments.vector_file import VECTOR_FILE, VectorFile, VectorFileWriter
+from indexer.storage.manifest import SegmentEntry
+from indexer.storage.row_schema import vectors_of
+from indexer.storage.store import RowStore
+from indexer.storage.store_errors import full_disk_or
 
 
 def build_segment(

@@ -12,10 +12,10 @@ A comparison with a missing value is neither true nor false, as in SQL: `year !=
 out the rows without a year; `year is null` finds them. NaN counts as missing. Texts compare by code point, with case.
 """
 
-from indexer.filters.compile import to_lance
-from indexer.filters.evaluate import matches, truth
-from indexer.filters.parse import parse_filter
-from indexer.filters.tree import Column, Filter, columns_of, print_filter
+from indexer.query.filters.compile import to_lance
+from indexer.query.filters.evaluate import matches, truth
+from indexer.query.filters.parse import parse_filter
+from indexer.query.filters.tree import Column, Filter, columns_of, print_filter
 
 __all__ = [
     "Column",

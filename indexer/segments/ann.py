@@ -1,6 +1,6 @@
 """Approximate candidates by FAISS: the kinds `rabitq` and `ivf-sq8`, built, saved, searched.
 
-Candidates only: whoever asks reranks them exactly (`indexer.vector_file.exact_scores`).
+Candidates only: whoever asks reranks them exactly (`indexer.segments.vector_file.exact_scores`).
 """
 
 import math
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.errors import CollectionError
-from indexer import manifest
-from indexer.faiss_module import load_faiss
-from indexer.vector_file import VectorFile
+from indexer.segments.faiss_module import load_faiss
+from indexer.segments.vector_file import VectorFile
+from indexer.storage import manifest
 
 ANN_FILE = "ann.faiss"
 ROTATION_FILE = "rotation.f32"

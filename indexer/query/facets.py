@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from encoder.errors import InputError
-from indexer.snapshot import Snapshot
+from indexer.query.snapshot import Snapshot
 
 # Distinct values that are counted exactly; a column with more is an identifier, not a category.
 _MOST_VALUES = 100_000

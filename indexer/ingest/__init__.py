@@ -1,0 +1,1 @@
+"""Documents into rows: compared with what is known, cut, encoded, committed."""

@@ -1,0 +1,1 @@
+"""Documents into passages by the encoder's own tokens."""

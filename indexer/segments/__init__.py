@@ -1,0 +1,1 @@
+"""Vectors in files that FAISS searches: built from the rows, opened, searched."""
