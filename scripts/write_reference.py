@@ -46,10 +46,10 @@ def parts() -> dict[str, Callable[[], str]]:
     return {
         "verbs": write_verbs,
         "errors": write_errors,
-        "collection": lambda: field_table("indexer/manifest.py", "CollectionSettings"),
-        "publication": lambda: field_table("indexer/manifest.py", "Publication"),
-        "segment": lambda: field_table("indexer/manifest.py", "SegmentEntry"),
-        "effort": lambda: field_table("indexer/segments.py", "Effort"),
+        "collection": lambda: field_table("indexer/storage/manifest.py", "CollectionSettings"),
+        "publication": lambda: field_table("indexer/storage/manifest.py", "Publication"),
+        "segment": lambda: field_table("indexer/storage/manifest.py", "SegmentEntry"),
+        "effort": lambda: field_table("indexer/segments/segment.py", "Effort"),
         "rows": write_row_fields,
         "encoder": lambda: field_table("encoder/config.py", "EncoderConfig"),
         "encoder-base": lambda: field_table("encoder/config.py", "BaseReference"),
@@ -58,7 +58,7 @@ def parts() -> dict[str, Callable[[], str]]:
         "recipe": write_recipe,
         "hit": lambda: field_table("indexer/hits.py", "Hit", with_defaults=False),
         "provenance": lambda: field_table("indexer/hits.py", "Provenance", with_defaults=False),
-        "add-report": lambda: field_table("indexer/ingest.py", "AddReport", with_defaults=False),
+        "add-report": lambda: field_table("indexer/ingest/job.py", "AddReport", with_defaults=False),
         "python-encoder": lambda: (
             write_functions("encoder/checkpoint.py", ["load_encoder"])
             + write_functions(
@@ -171,7 +171,7 @@ def write_errors() -> str:
 
 def write_row_fields() -> str:
     """The fields of a row of `rows.lance`, metadata aside."""
-    from indexer.row_schema import row_schema
+    from indexer.storage.row_schema import row_schema
 
     rows = ["| field | type | meaning |", "|---|---|---|"]
     for entry in row_schema(256, {}, {}):
