@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
+from app.display import clean_for_display, escape_for_json
 from encoder.errors import Llm2CompError, UsageError
 
 # Verb to the module that holds its parser and its work, in the order of the help.
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # noqa: BLE001 - the one place that may see a bug of ours
-        traceback.print_exc()
+        sys.stderr.write(clean_for_display(traceback.format_exc()))
         sys.stderr.write("this is a bug of llm2comp; please report the lines above\n")
         return EXIT_BUG
 
@@ -120,10 +121,11 @@ def _version() -> str:
 def _complain(error: Llm2CompError, is_json: bool) -> None:
     if is_json:
         shown = {"kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}
-        sys.stderr.write(json.dumps({"error": shown}, ensure_ascii=False) + "\n")
+        sys.stderr.write(escape_for_json(json.dumps({"error": shown}, ensure_ascii=False)) + "\n")
     else:
         where = error.where.replace("\n", "\n       ")
-        sys.stderr.write(f"error: {error.what}\nwhere: {where}\ndo:    {error.fix}\n")
+        lines = f"error: {error.what}\nwhere: {where}\ndo:    {error.fix}\n"
+        sys.stderr.write(clean_for_display(lines))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes hostile text harmless to look at; every text that is not ours passes here before a widget shows it."""
+"""Makes hostile text harmless to look at; every text that is not ours passes here before it is shown."""
 
 import re
 
@@ -33,6 +33,7 @@ def _visible_marks() -> dict[int, str]:
 
 
 _MARKS = _visible_marks()
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in _MARKS if code >= 0x7F}  # below, JSON escapes by itself
 
 # Backslashes alone leave bare links, icons and arrows alive; the word joiner breaks those (app.md 2.4, measured).
 _ESCAPED = frozenset(r"\`*_{}[]()#+-.!|~$:<>&=@/")
@@ -42,6 +43,11 @@ _JOINED_AFTER = frozenset(":-<>=.@/")
 def clean_for_display(text: str) -> str:
     """The text with control, bidi and unpaired characters replaced by visible marks; line breaks stay."""
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_MARKS)
+
+
+def escape_for_json(text: str) -> str:
+    """JSON that says the same, with the characters written as escapes that JSON leaves alone but a terminal obeys."""
+    return text.translate(_JSON_ESCAPES)
 
 
 def one_line(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from app.display import clean_for_display, escape_for_json
 from app.formats import count, duration
 from app.table import Marked, TableColumn, table_lines
 
@@ -21,10 +22,10 @@ _CLEAR = "\r\x1b[2K"
 
 
 def write_lines(lines: Iterable[str], *, stream: TextIO | None = None) -> None:
-    """Writes lines, with ? for what the stream's encoding has no character for.
+    """Writes lines, control characters visible, with ? for what the stream's encoding has no character for.
 
     Args:
-        lines: without line ends; texts that are not ours cleaned by `app.display`.
+        lines: without line ends; whatever texts they quote cannot command the terminal.
         stream: stdout if None.
     """
     for line in lines:
@@ -59,8 +60,9 @@ def print_table(
         stream: stdout if None.
     """
     stream = stream or sys.stdout
-    lines = table_lines(columns, rows, width=width or terminal_width(stream), bold=stream.isatty())
-    write_lines(lines, stream=stream)
+    for line in table_lines(columns, rows, width=width or terminal_width(stream), bold=stream.isatty()):
+        # Its cells are clean already; the bold marks are ours.
+        stream.write(_encodable(line, stream) + "\n")
 
 
 def print_json(value: Any, *, stream: TextIO | None = None, indent: int | None = 2) -> None:
@@ -72,10 +74,10 @@ def print_json(value: Any, *, stream: TextIO | None = None, indent: int | None =
         indent: None for one line.
     """
     stream = stream or sys.stdout
-    # What the stream cannot write is escaped by JSON itself, lone surrogates too.
+    # What the stream cannot write is escaped by JSON itself.
     is_utf8 = (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf8")
     text = json.dumps(_finite(value), indent=indent, ensure_ascii=not is_utf8, default=str)
-    stream.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    stream.write(escape_for_json(text) + "\n")
 
 
 class Progress:
@@ -131,7 +133,9 @@ class Progress:
         self._shown = now
         if self._is_terminal:
             columns = shutil.get_terminal_size((80, 24)).columns
-            self._stream.write(_CLEAR + _encodable(self._line(now), self._stream)[: columns - 1])
+            self._stream.write(
+                _CLEAR + _encodable(clean_for_display(self._line(now)), self._stream)[: columns - 1]
+            )
         else:
             _write(self._line(now), self._stream)
         self._stream.flush()
@@ -168,7 +172,7 @@ class Progress:
 
 
 def _write(text: str, stream: TextIO) -> None:
-    stream.write(_encodable(text, stream) + "\n")
+    stream.write(_encodable(clean_for_display(text), stream) + "\n")
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -151,5 +151,5 @@ def test_lines_go_to_stdout_and_notes_to_stderr(capsys):
     write_lines(["one", "two\ud800"])
     write_note("by the way")
     out, err = capsys.readouterr()
-    assert out == "one\ntwo?\n"
+    assert out == "one\ntwo\ufffd\n"
     assert err == "by the way\n"
