@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from indexer.verify import Finding
 
 DERIVED_FOLDER = "derived"
+# Lies in a copy that re-embedding makes: uuid of the collection that it will replace.
+REBUILD_MARK = "rebuild-of"
 _OVERLAP_SHARE = 8
 
 
@@ -225,7 +227,7 @@ class Collection:
         if encoder is None or encoder.fingerprint == self.settings.encoder_fingerprint:
             rebuild_index(self, index=index, report=report)
         else:
-            reembed(self, encoder, report=report)
+            reembed(self, encoder, index=index, report=report)
             self.settings = manifest.read_settings(self.path)
 
     def verify(self, *, quick: bool = False) -> "list[Finding]":
@@ -301,7 +303,7 @@ def _is_half_made(path: Path, present: set[str]) -> bool:
     rows = path / ROWS_FOLDER
     empty = [path / name for name in (manifest.PUBLISH_FOLDER, DERIVED_FOLDER) if name in present]
     return (
-        present <= {ROWS_FOLDER, manifest.PUBLISH_FOLDER, DERIVED_FOLDER, LOCK_FILE}
+        present <= {ROWS_FOLDER, manifest.PUBLISH_FOLDER, DERIVED_FOLDER, LOCK_FILE, REBUILD_MARK}
         and (ROWS_FOLDER not in present or not (rows / "data").exists())
         and (ROWS_FOLDER in present or not empty)
         and all(folder.is_dir() and not any(folder.iterdir()) for folder in empty)
@@ -313,5 +315,5 @@ def _make_empty(path: Path) -> None:
     present = {entry.name for entry in path.iterdir()}
     if manifest.SETTINGS_FILE in present or not _is_half_made(path, present):
         raise CollectionError("there is a collection already", str(path), "open it, or name another folder")
-    for name in present - {LOCK_FILE}:
+    for name in present - {LOCK_FILE, REBUILD_MARK}:
         shutil.rmtree(path / name)

@@ -1,5 +1,6 @@
 """Making derived things new: the index of the same vectors, or every vector with another encoder."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from encoder import atomic
 from encoder.embedder import Embedder
-from encoder.errors import CollectionError, InputError
-from indexer.collection import Collection
+from encoder.errors import CollectionError
+from indexer.collection import REBUILD_MARK, Collection
 from indexer.ingest.job import AddReport, add_source
 from indexer.ingest.known import drop_superseded
 from indexer.ingest.rows_source import RowsSource
@@ -21,7 +22,7 @@ from indexer.progress import Report, silent
 from indexer.publish import publish
 from indexer.segments.segment import document_key
 from indexer.storage.lock import writer_lock
-from indexer.storage.manifest import Publication
+from indexer.storage.manifest import SETTINGS_FILE, Publication
 from indexer.storage.store import RowStore
 from indexer.storage.store_errors import full_disk_or
 
@@ -51,39 +52,36 @@ def rebuild_index(
 
 
 def reembed(
-    collection: Collection,
-    encoder: Embedder,
-    *,
-    window: int | None = None,
-    overlap: int | None = None,
-    report: Report = silent,
+    collection: Collection, encoder: Embedder, *, index: str | None = None, report: Report = silent
 ) -> AddReport:
     """Cuts and encodes every document with another encoder, then puts the new collection in place of the old.
 
     The new one grows beside the old, which answers until the last moment. Killed and started again it goes on.
+    Passages stay as long as they were, unless the new encoder takes in less.
 
     Args:
         collection: to replace.
         encoder: the new one.
-        window: tokens of a passage; the new encoder's limit when None.
-        overlap: tokens shared by neighbours; an eighth of the window when None.
+        index: index kind; None keeps the one asked for last.
         report: called as it goes on.
 
     Raises:
         LockedError: another process writes the collection.
-        CollectionError: the rows cannot be read, or the disk is full.
+        CollectionError: the rows cannot be read, the disk is full, or something else has the name of the copy.
     """
     path = collection.path.resolve()
     beside = path.with_name(f"{path.name}.rebuild")
     with writer_lock(path):
         drop_superseded(collection.open_rows())
         published = collection.publication()
-        target = _continue_or_create(beside, collection, encoder, window, overlap)
+        target = _continue_or_create(beside, collection, encoder)
         _forget_deleted(target, collection)
-        index = published.index_choice if published else None
+        index = index or (published.index_choice if published else None)
         done = add_source(target, RowsSource(collection), encoder, index=index, report=report)
         _put_in_place(beside, path)
-    shutil.rmtree(beside, ignore_errors=True)
+        with contextlib.suppress(OSError):  # what stays is taken away by the next re-embedding
+            _discard(beside, last=SETTINGS_FILE)
+            (path / REBUILD_MARK).unlink()
     return done
 
 
@@ -136,22 +134,86 @@ def _document_keys(store: RowStore) -> Iterator[NDArray[np.uint64]]:
         yield np.array([document_key(name) for name in pc.unique(batch["doc_id"]).to_pylist()], np.uint64)
 
 
-def _continue_or_create(
-    beside: Path, collection: Collection, encoder: Embedder, window: int | None, overlap: int | None
-) -> Collection:
+def _continue_or_create(beside: Path, collection: Collection, encoder: Embedder) -> Collection:
+    """The unfinished copy that an earlier run left for the same encoder, or a new empty one."""
+    old = collection.settings
+    window = min(old.window, encoder.max_tokens)
+    overlap = old.overlap * window // old.window
+    if _is_present(beside):
+        _check_own(beside, collection)
+        target = _opened(beside) if _mark_of(beside) == old.uuid else None
+        if target and _made_by(target, encoder) and (window, overlap) == _cut_of(target):
+            return target
+        _discard(beside, last=REBUILD_MARK if _mark_of(beside) == old.uuid else SETTINGS_FILE)
     try:
-        target = Collection.open(beside)
-        target.check_encoder(encoder)
-    except (CollectionError, InputError):
-        shutil.rmtree(beside, ignore_errors=True)
-    else:
-        return target
+        beside.mkdir()
+        (beside / REBUILD_MARK).write_text(old.uuid)  # first: whatever a kill leaves is known as ours
+    except OSError as error:
+        raise full_disk_or(error, "the new collection cannot be made beside the old", beside) from error
     return Collection.create(
         beside,
-        name=collection.settings.name,
+        name=old.name,
         encoder=encoder,
-        columns=collection.settings.columns,
+        columns=old.columns,
         window=window,
         overlap=overlap,
-        words=collection.settings.words,
+        words=old.words,
     )
+
+
+def _is_present(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _check_own(beside: Path, collection: Collection) -> None:
+    """Makes sure that what lies beside is our copy, or the old state that a kill kept from being taken away.
+
+    Raises:
+        CollectionError: it is something else, which nobody asked us to delete.
+    """
+    if beside.is_dir() and not beside.is_symlink():
+        if _mark_of(beside) == collection.settings.uuid or not any(beside.iterdir()):
+            return
+        there = _opened(beside)
+        if there and there.settings.uuid == _mark_of(collection.path):
+            return
+    raise CollectionError(
+        f"{beside.name} is in the way: the new collection would be made there, and it is not ours to delete",
+        str(beside),
+        "move it elsewhere, or delete it yourself",
+    )
+
+
+def _mark_of(folder: Path) -> str | None:
+    """Uuid of the collection that the one in `folder` was made from; None without such a mark."""
+    try:
+        return (folder / REBUILD_MARK).read_text()
+    except (OSError, ValueError):
+        return None
+
+
+def _opened(folder: Path) -> Collection | None:
+    try:
+        return Collection.open(folder)
+    except CollectionError:
+        return None
+
+
+def _made_by(target: Collection, encoder: Embedder) -> bool:
+    return target.settings.encoder_fingerprint == encoder.fingerprint
+
+
+def _cut_of(target: Collection) -> tuple[int, int]:
+    return target.settings.window, target.settings.overlap
+
+
+def _discard(folder: Path, *, last: str) -> None:
+    """Deletes a folder; the file that says what it is goes last, so that a kill leaves nothing unknown."""
+    for entry in folder.iterdir():
+        if entry.name == last:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    shutil.rmtree(folder)

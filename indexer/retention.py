@@ -96,6 +96,8 @@ def _forget_builds(collection: Collection, kept: set[int], cutoff: float, dry_ru
     for build in derived.iterdir() if derived.is_dir() else ():
         is_half = build.name.endswith(".tmp")  # no writer runs beside us, so nobody is at work on it
         is_segment_build = any(build.glob("seg-*"))
+        if build.is_symlink():  # never made by us; what it leads to is not ours to delete
+            continue
         if build.name in named or not (is_half or (is_segment_build and build.stat().st_mtime < cutoff)):
             continue
         freed += sum(file.stat().st_size for file in build.rglob("*") if file.is_file())

@@ -14,6 +14,8 @@ from pathlib import Path
 from encoder.errors import CollectionError, LockedError
 
 LOCK_FILE = "writer.lock"
+# What a writer writes and deletes in; a foreign collection could lead it elsewhere by a link.
+_OWN_FOLDERS = ("rows.lance", "publish", "derived")
 
 
 @contextmanager
@@ -22,11 +24,18 @@ def writer_lock(path: Path) -> Iterator[None]:
 
     Raises:
         LockedError: another process holds it; the message names that process.
-        CollectionError: the folder cannot be written.
+        CollectionError: the folder cannot be written, or parts of it are links that lead elsewhere.
     """
     file = path / LOCK_FILE
+    for name in (LOCK_FILE, *_OWN_FOLDERS):
+        if (path / name).is_symlink():
+            raise CollectionError(
+                f"{name} is a link: writing would change what lies where it leads",
+                str(path / name),
+                "put a copy of what it leads to in its place",
+            )
     try:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise CollectionError(
             f"the collection cannot be written: {error.strerror}",

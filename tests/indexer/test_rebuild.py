@@ -2,6 +2,7 @@
 
 import pytest
 
+from encoder.errors import CollectionError
 from indexer import rebuild
 from indexer.collection import Collection
 from indexer.query.snapshot import Snapshot
@@ -172,3 +173,67 @@ def test_two_folders_change_places(tmp_path, monkeypatch, has_exchange):
     (tmp_path / "b.before-rebuild").mkdir()
     exchange_folders(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "a" / "who").read_text() == "b" and (tmp_path / "b" / "who").read_text() == "a"
+
+
+@pytest.mark.parametrize("kind", ["folder", "collection", "link", "file", "other mark"])
+def test_what_is_not_our_copy_is_kept_whatever_its_name(tmp_path, kind):
+    collection, _ = new_collection(tmp_path / "c", numbered(3))
+    beside = tmp_path / "c.rebuild"
+    (tmp_path / "elsewhere").mkdir()
+    if kind == "collection":
+        new_collection(beside, numbered(2))
+    elif kind == "link":
+        beside.symlink_to(tmp_path / "elsewhere")
+    elif kind == "file":
+        beside.write_text("mine")
+    else:
+        beside.mkdir()
+        (beside / "precious.txt").write_text("mine")
+        if kind == "other mark":
+            (beside / "rebuild-of").write_text("another collection")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with pytest.raises(CollectionError, match="c.rebuild is in the way"):
+        collection.rebuild(encoder=WordEmbedder("new", dimension=24))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def killed_half_way(collection, new, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.ingest.job._BLOCK_PASSAGES", 10)
+        patch.setattr("indexer.ingest.job._COMMIT_PASSAGES", 10)
+        mend = failing_after(new, 2)
+        with pytest.raises(KeyboardInterrupt):
+            collection.rebuild(encoder=new)
+        mend()
+
+
+def test_after_a_kill_yet_another_encoder_starts_anew(tmp_path, monkeypatch):
+    collection, _ = new_collection(tmp_path / "c", numbered(40))
+    killed_half_way(collection, WordEmbedder("new", dimension=24), monkeypatch)
+    third = WordEmbedder("third", dimension=20)
+    collection.rebuild(encoder=third)
+    assert third.n_encoded == 40 and collection.settings.encoder_name == "third"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c"] and collection.verify() == []
+    assert not (collection.path / "rebuild-of").exists()
+
+
+@pytest.mark.parametrize("left", ["nothing", "mark", "half"])
+def test_a_copy_that_a_kill_left_half_made_is_made_again(tmp_path, left):
+    collection, _ = new_collection(tmp_path / "c", numbered(4))
+    beside = tmp_path / "c.rebuild"
+    beside.mkdir()
+    if left != "nothing":
+        (beside / "rebuild-of").write_text(collection.settings.uuid)
+    if left == "half":
+        (beside / "rows.lance").mkdir()
+    collection.rebuild(encoder=WordEmbedder("new", dimension=24))
+    assert collection.settings.encoder_name == "new" and not beside.exists()
+
+
+def test_passages_stay_as_long_as_the_new_encoder_allows_and_the_index_can_be_chosen(tmp_path):
+    collection, _ = new_collection(tmp_path / "c", numbered(20), window=40, overlap=10)
+    collection.rebuild(encoder=WordEmbedder("long", dimension=24, max_tokens=500), index="rabitq")
+    assert (collection.settings.window, collection.settings.overlap) == (40, 10)
+    assert collection.publication().segments[0].kind == "rabitq"
+    collection.rebuild(encoder=WordEmbedder("short", dimension=16, max_tokens=20))
+    assert (collection.settings.window, collection.settings.overlap) == (20, 5)
