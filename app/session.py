@@ -13,6 +13,7 @@ import streamlit as st
 from app import library
 from app.lazy_encoder import LazyEncoder
 from app.view_state import ViewState, decode, encode, is_linkable
+from encoder.errors import Llm2CompError
 from indexer.hits import SearchResult
 
 VIEW, HISTORY, BAD_KEYS, ANSWER = "view", "history", "bad_keys", "answer"
@@ -123,7 +124,7 @@ def findings(path: Path) -> list[Any]:
     """
     from indexer.collection import Collection
 
-    return _quick_check(str(path), Collection.open(path).version())
+    return _quick_check(str(path), *_identity(Collection.open(path)))
 
 
 def search(opened: Opened, state: ViewState) -> SearchResult:
@@ -132,7 +133,8 @@ def search(opened: Opened, state: ViewState) -> SearchResult:
     Raises:
         Llm2CompError: the query, the filter or the encoder cannot be used.
     """
-    asked = (str(opened.collection.path), opened.version, replace(state, row="", page=1))
+    uuid = opened.collection.settings.uuid
+    asked = (str(opened.collection.path), uuid, opened.version, replace(state, row="", page=1))
     kept = st.session_state.get(ANSWER)
     if kept is None or kept[0] != asked:
         st.session_state[ANSWER] = kept = (asked, ask(opened, state))
@@ -154,14 +156,25 @@ def ask(opened: Opened, state: ViewState, *, exact: bool = False) -> SearchResul
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _quick_check(path: str, version: int) -> list[Any]:
+def _quick_check(path: str, uuid: str, version: int) -> list[Any]:
     from indexer.collection import Collection
 
     return Collection.open(Path(path)).verify(quick=True) if version else []
 
 
+def _identity(collection: Any) -> tuple[str, int]:
+    """What tells one state of a folder from another; an index made with another encoder has another uuid."""
+    return collection.settings.uuid, collection.version()
+
+
 def _is_current(opened: Opened) -> bool:
-    return opened.collection.version() == opened.version
+    from indexer.collection import Collection
+
+    try:  # read anew: `rebuild --encoder` puts another collection in the folder, whose versions begin again
+        now = _identity(Collection.open(opened.collection.path))
+    except Llm2CompError:
+        return False  # opening it again says why
+    return now == (opened.collection.settings.uuid, opened.version)
 
 
 @st.cache_resource(max_entries=_CACHED_COLLECTIONS, validate=_is_current, show_spinner="Opening the corpus …")

@@ -6,6 +6,7 @@ import pytest
 
 from app import jobs, session
 from encoder.errors import CheckpointError
+from indexer.collection import Collection
 
 EVIL = "\u202e **bold** <b>x</b> ![i](http://evil.example/i.png) $x^2$ :smile:"
 
@@ -102,7 +103,7 @@ def test_similar_to_this_searches_by_the_passage_and_undo_brings_the_query_back(
     top = hits(test)[0]
     button(test, "similar").click().run()
     assert "l" in link(test)
-    assert hits(test)[0] == top
+    assert hits(test) and top not in hits(test)  # the document itself is no answer
     button(test, "undo").click().run()
     assert link(test) == {"q": "tolls"}
 
@@ -189,3 +190,19 @@ def test_more_hits_than_a_page_holds_are_paged(make_collection, open_app):
     test = open_app(q="river", k="60", p="3")
     assert len(hits(test)) == 10
     assert len(hits(open_app(q="river", k="60", p="99"))) == 10  # beyond the last: the last
+
+
+def test_a_page_goes_on_after_a_rebuild_with_another_encoder(roads, open_app, word_embedder, monkeypatch):
+    test = open_app()
+    test.text_input(key="query").set_value("bridges over a river").run()
+    assert "encoder words" in text_of(test)
+    other = type(word_embedder)(name="other", dimension=16)
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec="default", **_: other)
+    before = roads.version()
+    Collection.open(roads.path).rebuild(encoder=other)
+    assert Collection.open(roads.path).version() == before  # the number alone does not tell
+    test.run()
+    assert not test.exception
+    assert "This did not work" not in text_of(test)
+    assert "encoder other" in text_of(test)
+    assert hits(test)[0] == "Bridges"
