@@ -26,6 +26,7 @@ from encoder.weights import (
     fetch,
     locate_base,
     need_file,
+    not_downloaded,
     read_backbone,
     read_memory,
     read_tokenizer,
@@ -54,7 +55,7 @@ class Checkpoint:
 
 
 def load_encoder(
-    spec: str = "default", *, device: str = "auto", dtype: str = "auto"
+    spec: str = "default", *, device: str = "auto", dtype: str = "auto", only_cached: bool = False
 ) -> Encoder | ForeignEncoder:
     """The encoder that a spec names.
 
@@ -64,6 +65,7 @@ def load_encoder(
             pooling from the spec: `hf:org/name?pooling=mean`, and `&max_tokens=256` if wanted.
         device: "auto" or a device name of torch.
         dtype: "auto", "float32" or "bfloat16".
+        only_cached: download nothing; for a spec that was read from a file and not written by the user.
 
     Raises:
         CheckpointError: nothing is there, or what is there is damaged, foreign or incomplete.
@@ -73,8 +75,8 @@ def load_encoder(
     placement = choose_placement(device, dtype)
     parsed = parse_spec(spec)
     if parsed.kind == "st":
-        return load_foreign(parsed.place, name=spec, placement=placement)
-    place = fetch(parsed.place, parsed.revision) if parsed.kind == "hf" else _local(parsed, spec)
+        return load_foreign(parsed.place, name=spec, placement=placement, only_cached=only_cached)
+    place = _fetched(parsed, spec, only_cached) if parsed.kind == "hf" else _local(parsed, spec)
     if (place / FILE_NAME).exists():
         if parsed.pooling is not None:
             raise CheckpointError(
@@ -84,6 +86,13 @@ def load_encoder(
     else:
         found = _read_bare(place, parsed, spec)
     return assemble_encoder(found, name=spec, device=device, dtype=dtype)
+
+
+def _fetched(parsed: Spec, spec: str, only_cached: bool) -> Path:
+    try:
+        return fetch(parsed.place, parsed.revision, only_cached=only_cached)
+    except CheckpointError as error:
+        raise not_downloaded(spec) if only_cached else error from error
 
 
 def _local(parsed: Spec, spec: str) -> Path:

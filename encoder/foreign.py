@@ -21,23 +21,26 @@ from encoder.model import shorten
 from encoder.pooling import normalise
 from encoder.prompt import TextTokenizer, check_texts, replace_surrogates
 from encoder.stats import EncodingStats
-from encoder.weights import first_line
+from encoder.weights import first_line, not_downloaded
 
 _WINDOW_TEXTS = 1024
 _NO_BOUND = 1 << 20
 _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
-def load_foreign(place: str, *, name: str, placement: Placement) -> "ForeignEncoder":
+def load_foreign(
+    place: str, *, name: str, placement: Placement, only_cached: bool = False
+) -> "ForeignEncoder":
     """The sentence-transformers model at a path or on the Hub.
 
     Args:
         place: a folder, or `org/name`.
         name: the spec, for people.
         placement: device and precision.
+        only_cached: download nothing.
 
     Raises:
-        CheckpointError: it cannot be loaded, or works on something other than text.
+        CheckpointError: it is not downloaded yet, cannot be loaded, or works on something other than text.
     """
     from sentence_transformers import SentenceTransformer
 
@@ -50,9 +53,12 @@ def load_foreign(place: str, *, name: str, placement: Placement) -> "ForeignEnco
             place,
             device=str(placement.device),
             trust_remote_code=False,
+            local_files_only=only_cached,
             model_kwargs={"use_safetensors": True},
         )
     except Exception as error:  # the library raises whatever its many modules raise
+        if only_cached and not Path(place).is_dir():
+            raise not_downloaded(name) from error
         raise CheckpointError(
             f"sentence-transformers cannot load it: {first_line(error)}", name, "check the name or the folder"
         ) from error

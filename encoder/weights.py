@@ -117,6 +117,15 @@ def locate_base(directory: Path, base: BaseReference) -> Path:
     return place
 
 
+def not_downloaded(spec: str) -> CheckpointError:
+    """The error for an encoder that a collection names and that nobody has downloaded here."""
+    return CheckpointError(
+        f"the encoder {spec} is not on this machine, and what a collection names is not downloaded unasked",
+        spec,
+        f"if you trust it, download it once: llm2comp encode FILE --out vectors.npy --encoder '{spec}'",
+    )
+
+
 def fetch(name: str, revision: str | None = None, *, only_cached: bool = False) -> Path:
     """The local copy of a Hub repository: JSON, safetensors and tokenizer files, nothing that holds code.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from encoder.embedder import Embedder
-from encoder.errors import CollectionError, IndexMismatchError, InputError
+from encoder.errors import CollectionError, IndexMismatchError, InputError, UsageError
 from indexer.ingest.rows import clean_text
 from indexer.progress import Report, silent
 from indexer.storage import manifest
@@ -191,7 +191,7 @@ class Collection:
         if encoder is None:
             from encoder.checkpoint import load_encoder
 
-            encoder = load_encoder(self.settings.encoder_spec)
+            encoder = load_encoder(self.settings.encoder_spec, only_cached=True)
         return add_source(
             self, source, encoder, mirror=mirror, on_bad_row=on_bad_row, index=index, report=report
         )
@@ -245,9 +245,16 @@ class Collection:
 
 def _lasting_spec(spec: str) -> str:
     """The spec with a folder's path made absolute, so that it is found from any other folder as well."""
-    scheme, place = ("st:", spec[3:]) if spec.startswith("st:") else ("", spec)
-    folder, mark, options = place.partition("?")
-    return f"{scheme}{Path(folder).resolve()}{mark}{options}" if Path(folder).is_dir() else spec
+    from encoder.spec import parse_spec
+
+    try:
+        parsed = parse_spec(spec)
+    except UsageError:  # an encoder that a program made, with a name of its own
+        return spec
+    if parsed.kind not in ("path", "st") or not parsed.place or not Path(parsed.place).is_dir():
+        return spec
+    options = "" if Path(spec).exists() else "".join(spec.partition("?")[1:])
+    return f"{'st:' if parsed.kind == 'st' else ''}{Path(parsed.place).resolve()}{options}"
 
 
 def _check_cut(window: int, overlap: int, encoder: Embedder, words: str) -> None:

@@ -117,7 +117,7 @@ class Searcher:
             if self._embedder is None:
                 from encoder.checkpoint import load_encoder
 
-                loaded = load_encoder(self.collection.settings.encoder_spec)
+                loaded = load_encoder(self.collection.settings.encoder_spec, only_cached=True)
                 self.collection.check_encoder(loaded)
                 self._embedder = loaded
             return self._embedder

@@ -429,3 +429,34 @@ def test_the_stored_tokenizer_keeps_look_alikes_as_characters_for_everyone(encod
 def test_everybody_may_read_the_files(encoder_directory):
     assert {path.stat().st_mode & 0o777 for path in encoder_directory.iterdir()} == {0o644}
     assert encoder_directory.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_a_file_names_is_not_downloaded(monkeypatch):
+    asked = []
+
+    def refuse(name, *, local_files_only, **_):
+        asked.append((name, local_files_only))
+        raise OSError("no such snapshot")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(CheckpointError, match="hf:org/name@v1 is not on this machine") as caught:
+        _load("hf:org/name@v1", only_cached=True)
+    assert asked == [("org/name", True)] and "--encoder 'hf:org/name@v1'" in caught.value.fix
+    with pytest.raises(CheckpointError, match="could not be fetched"):
+        _load("hf:org/name")
+    assert asked[1] == ("org/name", False)
+
+
+def test_a_model_of_sentence_transformers_that_a_file_names_is_not_downloaded(monkeypatch):
+    asked = []
+
+    def refuse(place, *, local_files_only, **_):
+        asked.append((place, local_files_only))
+        raise OSError("no such snapshot")
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", refuse)
+    with pytest.raises(CheckpointError, match="st:org/name is not on this machine"):
+        _load("st:org/name", only_cached=True)
+    with pytest.raises(CheckpointError, match="cannot load it"):
+        _load("st:org/name")
+    assert asked == [("org/name", True), ("org/name", False)]

@@ -106,3 +106,43 @@ def test_info_says_what_there_is(tmp_path):
     assert (info["documents"], info["passages"], info["version"], info["index"]) == (13, 13, 2, "rabitq")
     assert (info["encoder"], info["dimension"], info["unpublished_rows"]) == ("words", 16, 0)
     assert info["bytes"] > 1000
+
+
+def test_the_encoder_that_a_collection_names_is_never_downloaded(tmp_path, monkeypatch):
+    collection, encoder = new_collection(tmp_path / "c", numbered(2))
+    asked = []
+
+    def load(spec, *, only_cached=False, **_):
+        asked.append((spec, only_cached))
+        return encoder
+
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", load)
+    Searcher(collection).search("words")
+    collection.add(ListSource(numbered(3)))
+    assert asked == [("words", True), ("words", True)]
+
+
+@pytest.mark.parametrize("spec", ["default", "hf:org", "hf:org/name", "st:org/name", "words", "st:", "?x=1"])
+def test_a_name_is_not_taken_for_a_folder(tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("default", "hf:org/name"):
+        (tmp_path / folder).mkdir(parents=True)
+    collection, _ = new_collection(tmp_path / "c", encoder=WordEmbedder(spec, dimension=16))
+    assert collection.settings.encoder_spec == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "stored"),
+    [
+        ("mine", "{}/mine"),
+        ("./mine?pooling=mean", "{}/mine?pooling=mean"),
+        ("st:mine", "st:{}/mine"),
+        ("mine?x", "{}/mine?x"),
+    ],
+)
+def test_a_folder_is_named_from_the_root(tmp_path, monkeypatch, spec, stored):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mine", "mine?x"):
+        (tmp_path / folder).mkdir()
+    collection, _ = new_collection(tmp_path / "c", encoder=WordEmbedder(spec, dimension=16))
+    assert collection.settings.encoder_spec == stored.format(tmp_path)
