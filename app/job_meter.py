@@ -1,5 +1,6 @@
 """A running job as people and programs follow it: a bar or lines on stderr, and a progress file for the app."""
 
+import contextlib
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,8 @@ class JobMeter:
 
     Args:
         quiet: show nothing on stderr; the file is written all the same.
-        file: JSON file to keep up to date, replaced by rename about once a second; None for none.
+        file: JSON file to keep up to date, replaced by rename about once a second; None for none. Where it cannot be
+            written the job goes on unseen.
     """
 
     def __init__(self, *, quiet: bool = False, file: Path | None = None) -> None:
@@ -49,18 +51,24 @@ class JobMeter:
         if self._bar is None or progress.stage != self._last.stage:
             if self._bar:
                 self._bar.finish()
-            self._bar = Progress(progress.stage, unit="documents", quiet=self._quiet)
+            self._bar = Progress(progress.stage, quiet=self._quiet)
         self._last = progress
-        elapsed = max(time.monotonic() - self._started, 1e-6)
-        details = f"{count(progress.passages)} passages, {count(progress.tokens / elapsed)} tokens/s"
-        self._bar.update(progress.documents, self._total(progress), details if progress.passages else "")
+        done, unit = _counted(progress)
+        self._bar.update(done, self._total(progress), self._details(progress), unit=unit)
         if time.monotonic() - self._written >= _FILE_EVERY_S:
             self._write("running")
 
     def _total(self, progress: JobProgress) -> int | None:
         if not progress.fraction:
             return None
-        return max(progress.documents, round(progress.documents / progress.fraction))
+        done, _ = _counted(progress)
+        return max(done, round(done / progress.fraction))
+
+    def _details(self, progress: JobProgress) -> str:
+        elapsed = max(time.monotonic() - self._started, 1e-6)
+        parts = [f"{count(progress.passages)} passages"] if progress.documents and progress.passages else []
+        parts += [f"{count(progress.tokens / elapsed)} tokens/s"] if progress.tokens else []
+        return ", ".join(parts)
 
     def _write(self, state: str) -> None:
         self._written = time.monotonic()
@@ -68,15 +76,22 @@ class JobMeter:
             return
         elapsed = max(self._written - self._started, 1e-6)
         fraction = self._last.fraction
-        atomic.write_json(
-            self._file,
-            {
-                "stage": self._last.stage,
-                "done": self._last.documents,
-                "total": self._total(self._last) or 0,
-                "rate": round(self._last.documents / elapsed, 1),
-                "seconds_left": round(elapsed / fraction - elapsed, 1) if fraction else None,
-                "state": state,
-                "heartbeat": time.time(),
-            },
-        )
+        done, _ = _counted(self._last)
+        content = {
+            "stage": self._last.stage,
+            "done": done,
+            "total": self._total(self._last) or 0,
+            "rate": round(done / elapsed, 1),
+            "seconds_left": round(elapsed / fraction - elapsed, 1) if fraction else None,
+            "state": state,
+            "heartbeat": time.time(),
+        }
+        with contextlib.suppress(OSError):  # a full disk, or a folder that is gone: the job matters more
+            atomic.write_json(self._file, content)
+
+
+def _counted(progress: JobProgress) -> tuple[int, str]:
+    """What a stage counts: documents, or passages where it sees no documents."""
+    if progress.documents or not progress.passages:
+        return progress.documents, "documents"
+    return progress.passages, "passages"

@@ -117,16 +117,20 @@ class Progress:
     ) -> None:
         self.finish(failed=kind is not None)
 
-    def update(self, done: int, total: int | None = None, details: str = "") -> None:
+    def update(
+        self, done: int, total: int | None = None, details: str = "", *, unit: str | None = None
+    ) -> None:
         """Shows the state if it is time to.
 
         Args:
             done: so far.
             total: a better known total.
             details: shown behind, "12 000 tokens/s".
+            unit: of what is counted, if that changed.
         """
         self._done, self._details = done, details
         self._total = self._total if total is None else total
+        self._unit = self._unit if unit is None else unit
         now = self._clock()
         if self._quiet or now - self._shown < (_REDRAWN_EVERY_S if self._is_terminal else _WRITTEN_EVERY_S):
             return
