@@ -89,6 +89,10 @@ def _encode(
                 meter.report(
                     JobProgress("encoding", len(ids), len(ids), stats.tokens, source.fraction_read())
                 )
+        if not ids:
+            raise InputError(
+                "the source holds no text", source.name, "check the file, or name its column: --text COLUMN"
+            )
         _write(out, ids, np.memmap(raw, "<f4", "r", shape=(len(ids), encoder.dimension)))
     except OSError as error:
         raise InputError(

@@ -193,6 +193,14 @@ def test_encode_writes_unit_rows_in_the_order_of_the_source(capsys, articles, tm
     assert pq.read_table(table)["id"].to_pylist() == [row[0] for row in ROWS]
 
 
+def test_encode_of_a_source_without_a_text_is_refused(capsys, tmp_path):
+    file, out = tmp_path / "blank.csv", tmp_path / "vectors.npy"
+    file.write_text("id,text\n1,   \n2,\n")
+    assert main(["encode", str(file), "--text", "text", "--out", str(out), "--quiet"]) == 1
+    assert "error: the source holds no text" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["blank.csv"]
+
+
 def test_rebuild_changes_the_kind_of_index(capsys, collection):
     code, info = as_json(capsys, "rebuild", collection, "--index", "rabitq", "--quiet")
     assert (code, info["version"], info["passages"]) == (0, 2, 4)
