@@ -1,9 +1,7 @@
 """`llm2comp search`: the best documents for a query, as a table or JSON."""
 
 import argparse
-import json
-import sys
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +46,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out", metavar="FILE", help="where the answers to --queries go, one JSON object a line"
     )
+    parser.add_argument("--force", action="store_true", help="replace the file of --out if it exists")
     parser.set_defaults(run=run)
 
 
@@ -57,11 +56,18 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "give a QUERY, or a file of them", "llm2comp search", 'add "the words" or --queries FILE'
         )
+    if args.out and not args.queries:
+        raise UsageError(
+            "--out is for the answers to --queries", "llm2comp search", "leave it out, or add --json > FILE"
+        )
+    from app.verbs.outfile import check_new
     from indexer.collection import Collection
     from indexer.search import Searcher
     from indexer.segments.faiss_module import check_faiss
 
     check_faiss()
+    if args.out:
+        check_new(Path(args.out), args.force)
     searcher = Searcher(Collection.open(args.collection))
     if args.queries:
         return _search_many(args, searcher)
@@ -98,15 +104,37 @@ def _show(args: argparse.Namespace, result: "SearchResult") -> None:
 
 
 def _search_many(args: argparse.Namespace, searcher: "Searcher") -> int:
-    queries = _read_queries(Path(args.queries))
-    with Path(args.out).open("w", encoding="utf-8") if args.out else nullcontext(sys.stdout) as stream:
-        for start in range(0, len(queries), _BATCH):
-            some = queries[start : start + _BATCH]
-            for result in searcher.search_batch(
-                some, args.k, where=args.where, mode=args.mode, exact=args.exact, by=args.by
-            ):
-                stream.write(json.dumps(_as_json(result), ensure_ascii=False, default=str) + "\n")
+    from app.output import print_json
+
+    answers = _answers(args, searcher, _read_queries(Path(args.queries)))
+    if not args.out:
+        for answer in answers:
+            print_json(answer, indent=None)
+        return 0
+    try:
+        with Path(args.out).open("w", encoding="utf-8") as stream:
+            for answer in answers:
+                print_json(answer, stream=stream, indent=None)
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be written: {error.strerror or error}",
+            args.out,
+            "free some space, or name another place",
+        ) from error
     return 0
+
+
+def _answers(
+    args: argparse.Namespace, searcher: "Searcher", queries: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(queries), _BATCH):
+        some = queries[start : start + _BATCH]
+        yield from map(
+            _as_json,
+            searcher.search_batch(
+                some, args.k, where=args.where, mode=args.mode, exact=args.exact, by=args.by
+            ),
+        )
 
 
 def _read_queries(file: Path) -> list[str]:

@@ -99,6 +99,45 @@ def test_search_of_a_file_of_queries_writes_a_line_each(capsys, collection, tmp_
     assert answers[1]["hits"][0]["document_id"] == "a-3"
 
 
+def test_search_replaces_no_file_unless_forced(capsys, collection, tmp_path):
+    queries, out = tmp_path / "queries.txt", tmp_path / "answers.jsonl"
+    queries.write_text("roads\n")
+    out.write_text("mine")
+    arguments = ["search", str(collection), "--queries", str(queries), "--out", str(out)]
+    assert main(arguments) == 1
+    assert "the file exists already" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert main([*arguments, "--force"]) == 0
+    assert json.loads(out.read_text())["query"] == "roads"
+
+
+def test_search_out_without_queries_is_wrong_usage(capsys, collection, tmp_path):
+    assert main(["search", str(collection), "roads", "--out", str(tmp_path / "x")]) == 2
+    assert "--out is for the answers to --queries" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("out", ["nosuch/answers.jsonl", "/dev/full"])
+def test_search_says_where_it_cannot_write(capsys, collection, tmp_path, out):
+    queries = tmp_path / "queries.txt"
+    queries.write_text("roads\n")
+    arguments = ["--queries", str(queries), "--out", str(tmp_path / out), "--force"]
+    assert main(["search", str(collection), *arguments]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_search_json_lines_hold_no_infinity(capsys, tmp_path):
+    source, into, queries = tmp_path / "a.jsonl", tmp_path / "into", tmp_path / "queries.txt"
+    source.write_text('{"id": "1", "text": "Flour and water", "share": 1e999}\n')
+    queries.write_text("flour\n")
+    assert main(["index", str(source), "--into", str(into), "--text", "text", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["search", str(into), "--queries", str(queries)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "Infinity" not in line
+    assert json.loads(line)["hits"][0]["metadata"] == {"share": None}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
