@@ -7,6 +7,7 @@ import copy
 import json
 import platform
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from encoder.errors import ConfigError, MissingExtraError
 from encoder.memory import MemoryModel
 from encoder.prompt import TextTokenizer
 from train.config import Recipe, TeacherConfig
-from train.distil import distil, held_out_cosine
+from train.distil import STATE, distil, held_out_cosine
 from train.hybrid import bm25_scores, draw_pairs, tune_weight
 from train.lessons import Lessons, project, read_lessons, split_lessons
 from train.material import read_material, read_pairs
@@ -33,6 +34,8 @@ from train.teacher import Teacher, write_vectors
 from train.token_table import fit_table, main_directions, mean_vectors, start_table
 
 Note = Callable[[str], None]
+
+_TABLE = "table.safetensors"
 
 
 def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) -> None:
@@ -46,10 +49,12 @@ def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) 
         note: told what has been reached.
 
     Raises:
-        ConfigError: `work` holds the results of another material, teacher or table.
+        ConfigError: `work` holds the results of another recipe or material; nothing has been changed.
+        InputError: there are no texts, or no more than those held out.
     """
     torch.set_num_threads(recipe.distil.threads)
     work.mkdir(parents=True, exist_ok=True)
+    _claim(work, _settings(recipe, data))
     _compute_vectors(recipe, data, work, note)
     teacher = _load_teacher(recipe.teacher)
     tokenizer = student_tokenizer(teacher.tokenizer.backend_tokenizer)
@@ -58,7 +63,7 @@ def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) 
         work / "vectors", plain, texts=recipe.material.texts, longest=recipe.student.max_tokens
     )
     note(f"{len(lessons)} texts, {len(lessons.ids)} tokens")
-    table_VD, held_out, lessons = _fit(recipe, teacher, lessons, work / "table.safetensors", note)
+    table_VD, held_out, lessons = _fit(recipe, teacher, lessons, work / _TABLE, note)
     student = train_student(recipe, table_VD, lessons, held_out, work)
     note(f"student {held_out_cosine(student, held_out)}")
     config = _describe(recipe, data, held_out, student)
@@ -120,36 +125,59 @@ def train_student(
     return student
 
 
-def _compute_vectors(recipe: Recipe, data: Path, work: Path, note: Note) -> None:
-    """Leaves the teacher's vectors in `work`, unless all are there.
+def _settings(recipe: Recipe, data: Path) -> dict[str, dict[str, Any]]:
+    """What decides each result in a work folder, by the result's name.
+
+    The number of texts decides no teacher vector: a larger draw adds shards. The last step is free too.
+    """
+    parts = {
+        f"{part}.{key}": value
+        for part in ("material", "teacher", "student", "table", "distil")
+        for key, value in asdict(getattr(recipe, part)).items()
+    }
+    vectors = {"teacher": _model_sha256(recipe.teacher), "data": data_sha256(data)}
+    vectors |= _pick(parts, "teacher.max_tokens", "teacher.bfloat16", "material.long_share", "material.seed")
+    table = vectors | _pick(
+        parts, "material.texts", "material.held_out", "student.width", "student.max_tokens"
+    )
+    table |= {key: value for key, value in parts.items() if key.startswith("table.")}
+    state = table | {key: value for key, value in parts.items() if key.startswith(("student.", "distil."))}
+    del state["distil.steps"]
+    return {"vectors": vectors, _TABLE: table, STATE: state}
+
+
+def _pick(values: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: values[key] for key in keys}
+
+
+def _claim(work: Path, settings: dict[str, dict[str, Any]]) -> None:
+    """Marks what is in a folder, and what will be, as made with these settings.
 
     Raises:
-        ConfigError: those that are there belong to another material or teacher.
+        ConfigError: a result there was made with others, or does not say with which.
     """
-    wanted = {"teacher": _model_sha256(recipe.teacher), "max_tokens": recipe.teacher.max_tokens}
-    wanted |= {"bfloat16": recipe.teacher.bfloat16, "long_share": recipe.material.long_share}
-    wanted |= {"seed": recipe.material.seed, "data": data_sha256(data)}
-    _claim(work / "vectors.json", wanted)
+    marks = {name: (work / name).with_suffix(".json") for name in settings}
+    for name, wanted in settings.items():
+        if not (work / name).exists():
+            continue
+        found = json.loads(marks[name].read_text(encoding="utf-8")) if marks[name].exists() else {}
+        if found != wanted:
+            keys = sorted(key for key in wanted.keys() | found.keys() if found.get(key) != wanted.get(key))
+            message = f"made with another {', '.join(keys)}" if found else "of an unknown recipe"
+            fix = f"name another --work folder, or remove {name} to make it anew"
+            raise ConfigError(f"What is there was {message}.", str(work / name), fix)
+    for name, wanted in settings.items():
+        write_json(marks[name], wanted)
+
+
+def _compute_vectors(recipe: Recipe, data: Path, work: Path, note: Note) -> None:
+    """Leaves the teacher's vectors in `work`, unless all are there."""
     material = read_material(
         data, texts=recipe.material.texts, long_share=recipe.material.long_share, seed=recipe.material.seed
     )
     note(f"teacher vectors of {len(material.texts)} texts")
     arguments = _teacher_arguments(recipe.teacher)
     write_vectors(material, work / "vectors", arguments, processes=recipe.teacher.processes)
-
-
-def _claim(path: Path, wanted: dict[str, Any]) -> None:
-    """Marks a folder as belonging to these settings.
-
-    Raises:
-        ConfigError: it belongs to others.
-    """
-    if path.exists() and (found := json.loads(path.read_text(encoding="utf-8"))) != wanted:
-        changed = ", ".join(key for key in wanted if found.get(key) != wanted[key])
-        raise ConfigError(
-            f"The results there were made with another {changed}.", str(path), "name another --work folder"
-        )
-    write_json(path, wanted)
 
 
 def _model_directory(config: TeacherConfig) -> Path:

@@ -57,7 +57,7 @@ class TableConfig:
 
 @dataclass(frozen=True)
 class DistilConfig:
-    """Stage B: the whole encoder. Only `steps` may change when a run goes on."""
+    """Stage B: the whole encoder. When a run goes on only `steps` may change, not below what is done."""
 
     steps: int
     batch_tokens: int = 4096  # memory tokens counted

@@ -16,12 +16,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from encoder.atomic import write_bytes
+from encoder.errors import ConfigError
 from encoder.memory import MemoryModel
 from encoder.pooling import normalise, pool_memory
 from train.config import DistilConfig
 from train.lessons import Lessons, batches
 
-_STATE = "state.safetensors"
+STATE = "state.safetensors"
 _LOG = "log.jsonl"
 _REGRESSION_WEIGHT = 5.0
 
@@ -36,11 +37,18 @@ def distil(
         lessons: with targets as wide as the student.
         held_out: never trained on; its cosine is logged.
         schedule: the rate falls linearly to 0 at its end.
-        run: holds the state to go on with, and the log; created.
+        run: holds the state to go on with, and the log; created. It belongs to these arguments: only the
+            schedule's last step may be another than when it began.
+
+    Raises:
+        ConfigError: the run has gone beyond the schedule's last step.
     """
     run.mkdir(parents=True, exist_ok=True)
     optimizer = _new_optimizer(student, schedule)
-    first = _restore(student, optimizer, run / _STATE)
+    first = _restore(student, optimizer, run / STATE)
+    if first > schedule.steps:
+        message = f"The run has done {first} steps, the recipe ends at {schedule.steps}."
+        raise ConfigError(message, str(run / STATE), "raise distil.steps, or name another --work folder")
     stream = batches(
         lessons,
         budget_tokens=schedule.batch_tokens,
@@ -57,7 +65,7 @@ def distil(
         losses.append(_step(forward, student, optimizer, ids_BT, target_BD, autocast=schedule.autocast))
         tokens += ids_BT.numel()
         if (step + 1) % schedule.checkpoint_steps == 0 or step + 1 == schedule.steps:
-            _store(student, optimizer, run / _STATE, step + 1)
+            _store(student, optimizer, run / STATE, step + 1)
             entry = {"step": step + 1, "loss": float(np.mean(losses)), "seconds": time.monotonic() - begin}
             entry |= {"tokens": tokens, **held_out_cosine(student, held_out, autocast=schedule.autocast)}
             _log(run / _LOG, entry)

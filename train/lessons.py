@@ -64,9 +64,7 @@ def read_lessons(vectors: Path, tokenizer: TextTokenizer, *, texts: int, longest
     while (path := vectors / f"vectors_{len(shards):05d}.npy").exists():
         shards.append(np.load(path))
     if not shards:
-        raise InputError(
-            "There are no teacher vectors.", str(vectors), "compute them first: leave out --from"
-        )
+        raise InputError("There are no teacher vectors.", str(vectors), "set material.texts above 0")
     targets = np.concatenate(shards)[:texts]
     table = pq.read_table(vectors / "texts.parquet").slice(0, len(targets))
     rows = tokenizer.ids(table["text"].to_pylist(), longest=longest).ids
@@ -95,7 +93,17 @@ def project(lessons: Lessons, directions: NDArray[np.float32]) -> Lessons:
 
 
 def split_lessons(lessons: Lessons, held_out: int) -> tuple[Lessons, Lessons]:
-    """The first `held_out` texts and the rest; the texts lie in random order, so any cut is fair."""
+    """The first `held_out` texts and the rest; the texts lie in random order, so any cut is fair.
+
+    Raises:
+        InputError: one of the two would be empty.
+    """
+    if not 0 < held_out < len(lessons):
+        raise InputError(
+            f"Of {len(lessons)} texts, {held_out} cannot be held out: some must be, and some be learnt from.",
+            "material.held_out",
+            f"set it from 1 to {len(lessons) - 1}" if len(lessons) > 1 else "name a folder with more texts",
+        )
     cut = lessons.start[held_out]
     first = Lessons(
         lessons.ids[:cut],

@@ -79,3 +79,9 @@ def test_the_card_names_teacher_licence_data_and_limits():
         "recipes/bundled.toml",
     ):
         assert part in card, part
+
+
+def test_the_explanation_names_no_machine():
+    text = (_DIRECTORY.parents[1] / "docs" / "explain" / "bundled-encoder.md").read_text(encoding="utf-8")
+    assert "AVX-512 bf16" in text
+    assert not {"AMD", "EPYC", "Intel", "Xeon"} & set(text.replace("(", " ").split())

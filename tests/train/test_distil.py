@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from encoder.checkpoint import load_encoder
-from encoder.errors import ConfigError, MissingExtraError
+from encoder.errors import ConfigError, InputError, MissingExtraError
 from train import bundled
 from train.bundled import make_encoder
 from train.config import (
@@ -105,6 +105,13 @@ def test_a_finished_run_is_not_trained_again(parts, tmp_path):
     assert all(torch.equal(weight, done[name]) for name, weight in student.state_dict().items())
 
 
+def test_a_run_beyond_the_last_step_is_refused(parts, tmp_path):
+    student, lessons, held_out = parts
+    distil(student, lessons, held_out, _SCHEDULE, tmp_path)
+    with pytest.raises(ConfigError, match="has done 30 steps, the recipe ends at 20"):
+        distil(student, lessons, held_out, replace(_SCHEDULE, steps=20), tmp_path)
+
+
 def test_the_held_out_cosine_does_not_depend_on_its_batches(parts):
     student, _, held_out = parts
     found = held_out_cosine(student, held_out)
@@ -146,12 +153,58 @@ def test_a_recipe_gives_an_encoder_that_loads(recipe, data_directory, tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == made
 
 
-def test_work_of_another_material_is_not_taken_over(recipe, data_directory, tmp_path):
-    make_encoder(recipe, data_directory, tmp_path / "work", tmp_path / "out", str)
-    other = replace(recipe, material=replace(recipe.material, seed=9))
-    with pytest.raises(ConfigError, match="another seed") as caught:
-        make_encoder(other, data_directory, tmp_path / "work", tmp_path / "out", str)
+@pytest.fixture
+def done(recipe, data_directory, tmp_path):
+    """The work folder of a finished run, marked by its recipe; the results themselves are not read."""
+    (tmp_path / "vectors").mkdir()
+    (tmp_path / "table.safetensors").touch()
+    (tmp_path / "state.safetensors").touch()
+    for name, settings in bundled._settings(recipe, data_directory).items():
+        (tmp_path / name).with_suffix(".json").write_text(json.dumps(settings), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "result"),
+    [
+        ("material", "seed", 9, "vectors"),
+        ("teacher", "max_tokens", 32, "vectors"),
+        ("material", "texts", 300, "table.safetensors"),
+        ("material", "held_out", 41, "table.safetensors"),
+        ("table", "learning_rate", 1e-3, "table.safetensors"),
+        ("student", "width", 8, "table.safetensors"),
+        ("student", "layers", 3, "state.safetensors"),
+        ("student", "seed", 5, "state.safetensors"),
+        ("distil", "batch_tokens", 256, "state.safetensors"),
+    ],
+)
+def test_work_of_another_recipe_is_not_taken_over(recipe, data_directory, done, part, key, value, result):
+    other = replace(recipe, **{part: replace(getattr(recipe, part), **{key: value})})
+    before = {path: path.read_bytes() for path in done.glob("*.*")}
+    with pytest.raises(ConfigError, match=f"made with another {part}.{key}[.]") as caught:
+        make_encoder(other, data_directory, done, done / "out", str)
+    assert caught.value.where == str(done / result)
     assert "--work" in caught.value.fix
+    assert {path: path.read_bytes() for path in done.glob("*.*")} == before
+
+
+def test_work_that_does_not_say_its_recipe_is_not_taken_over(recipe, data_directory, done):
+    (done / "state.json").unlink()
+    with pytest.raises(ConfigError, match="unknown recipe"):
+        make_encoder(recipe, data_directory, done, done / "out", str)
+
+
+def test_only_the_last_step_may_grow(recipe, data_directory, tmp_path):
+    make_encoder(recipe, data_directory, tmp_path / "work", tmp_path / "out", str)
+    longer = replace(recipe, distil=replace(recipe.distil, steps=30))
+    make_encoder(longer, data_directory, tmp_path / "work", tmp_path / "out", str)
+    assert [entry["step"] for entry in _log(tmp_path / "work")] == [10, 20, 30]
+
+
+def test_fewer_texts_than_are_held_out_are_named(recipe, data_directory, tmp_path):
+    few = replace(recipe, material=replace(recipe.material, texts=30))
+    with pytest.raises(InputError, match="Of 30 texts, 40 "):
+        make_encoder(few, data_directory, tmp_path / "work", tmp_path / "out", str)
 
 
 def test_a_missing_teacher_package_is_named(recipe, monkeypatch):

@@ -5,7 +5,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from train.lessons import Lessons, batches, project, split_lessons
+from encoder.errors import InputError
+from train.lessons import Lessons, batches, project, read_lessons, split_lessons
 
 
 @pytest.fixture
@@ -70,6 +71,20 @@ def test_a_split_loses_nothing(lessons):
     assert np.array_equal(np.concatenate([first.ids, rest.ids]), lessons.ids)
     assert np.array_equal(rest.rows(np.array([0])), lessons.rows(np.array([25])))
     assert np.array_equal(rest.targets[0], lessons.targets[25])
+
+
+@pytest.mark.parametrize("held_out", [0, 340, 341])
+def test_a_split_that_leaves_a_side_empty_is_refused(lessons, held_out):
+    with pytest.raises(InputError, match=f"Of 340 texts, {held_out} ") as caught:
+        split_lessons(lessons, held_out)
+    assert "1 to 339" in caught.value.fix
+
+
+def test_missing_vectors_are_named_with_a_key_that_exists(tmp_path):
+    with pytest.raises(InputError, match="no teacher vectors") as caught:
+        read_lessons(tmp_path, None, texts=9, longest=9)
+    assert "material.texts" in caught.value.fix
+    assert "--" not in caught.value.fix
 
 
 def test_projected_targets_are_unit_rows_with_their_main_part(lessons):
