@@ -14,9 +14,8 @@ from encoder.errors import CollectionError
 from indexer.collection import Collection
 from indexer.ingest.known import document_hash
 from indexer.ingest.rows import passage_id_of
-from indexer.segments.recall import SAMPLE_QUERIES, ann_recall_at_k, exact_top
+from indexer.segments.recall import measure_recall
 from indexer.segments.segment import SEED, Segment, check_files
-from indexer.segments.vector_file import exact_scores
 from indexer.storage import manifest
 from indexer.storage.manifest import Publication, SegmentEntry
 from indexer.storage.row_schema import WORD_COLUMN, vectors_of
@@ -167,19 +166,11 @@ def _check_order(segment: Segment) -> Iterator[Finding]:
 
 
 def _check_recall(segment: Segment) -> Iterator[Finding]:
-    """The recall that was measured at build, on the same rows, so that it must come out the same."""
+    """The recall that was measured at build, with the same queries, so that it must come out the same."""
     if segment.ann is None:
         return
-    chosen = np.random.default_rng(SEED).choice(
-        segment.rows, min(SAMPLE_QUERIES, segment.rows), replace=False
-    )
-    found, truth = [], []
-    for own, query in zip(chosen, segment.vectors.take(chosen), strict=True):
-        near = segment.ann.candidates(query, segment.effort.rerank, segment.effort.nprobe, None)
-        scores = exact_scores(segment.vectors.take(near[near != own]), query)
-        found.append(-np.sort(-scores)[:10])
-        truth.append(exact_top(segment.vectors, query, int(own)))
-    recall = ann_recall_at_k(found, truth)
+    effort = segment.effort
+    recall = measure_recall(segment.ann, segment.vectors, effort.rerank, effort.nprobe, SEED)
     if recall < segment.effort.recall - _RECALL_TOLERANCE:
         yield Finding(
             f"the index finds {recall:.3f} of the true neighbours, {segment.effort.recall:.3f} when it was built",
