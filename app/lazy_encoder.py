@@ -47,4 +47,4 @@ def _load(spec: str, fingerprint: str) -> Any:
     """The encoder; the fingerprint is part of what it is kept by, so that one trained anew is loaded anew."""
     from encoder.checkpoint import load_encoder
 
-    return load_encoder(spec)
+    return load_encoder(spec, only_cached=True)  # the spec is out of a file, which may be anybody's

@@ -41,8 +41,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--words",
         choices=("english", "plain", "ngram2"),
-        default="english",
-        help="how words are cut for keywords",
+        help="how words are cut for keywords (default: english)",
     )
     parser.add_argument(
         "--index", choices=("auto", "flat", "rabitq", "ivf-sq8"), help="index kind (default: auto)"
@@ -53,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be read and how long it would take"
     )
-    options.add_encoder(parser, "default")
+    options.add_encoder(parser, None, omitted="the collection's own; the bundled one for a new collection")
     parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
     options.add_quiet(parser)
     parser.set_defaults(run=run)
@@ -62,11 +61,11 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Indexes, or says what indexing would do."""
     from app.job_meter import JobMeter
-    from encoder.checkpoint import load_encoder
     from indexer.segments.faiss_module import check_faiss
     from indexer.sources import open_sources
 
     check_faiss()
+    existing = _existing(args)
     meter = JobMeter(quiet=args.quiet, file=Path(args.progress_file) if args.progress_file else None)
     with meter:
         meter.note("reading the first rows")
@@ -81,10 +80,14 @@ def run(args: argparse.Namespace) -> int:
         meter.note(_what_was_chosen(source))
         for note in source.notes:
             meter.note(note)
-        encoder = load_encoder(args.encoder, device=args.device)
+        if existing and (
+            unknown := [name for name in source.columns if name not in existing.settings.columns]
+        ):
+            meter.note(f"the collection cannot be filtered by {', '.join(unknown)}: it was made without")
+        encoder = _encoder(args, existing)
         if args.dry_run:
             return _plan(args, source, encoder)
-        collection = _open_or_create(args, source, encoder)
+        collection = existing or _create(args, source, encoder)
         done = collection.add(
             source,
             encoder=encoder,
@@ -103,22 +106,20 @@ def _what_was_chosen(source: "Source") -> str:
     return f"{source.name}: {chosen or 'whole files'}; metadata: {kept}"
 
 
-def _open_or_create(args: argparse.Namespace, source: "Source", encoder: Any) -> "Collection":
+def _existing(args: argparse.Namespace) -> "Collection | None":
+    """The collection, None for a new one.
+
+    Raises:
+        InputError: it was made in another way than asked for.
+    """
     from indexer.collection import Collection
     from indexer.storage.manifest import SETTINGS_FILE
 
     into = Path(args.into)
     if not (into / SETTINGS_FILE).exists():
-        return Collection.create(
-            into,
-            encoder=encoder,
-            columns=source.columns,
-            window=args.window,
-            overlap=args.overlap,
-            words=args.words,
-        )
+        return None
     collection = Collection.open(into)
-    for name in ("window", "overlap"):
+    for name in ("window", "overlap", "words"):
         asked, made = getattr(args, name), getattr(collection.settings, name)
         if asked is not None and asked != made:
             raise InputError(
@@ -127,6 +128,27 @@ def _open_or_create(args: argparse.Namespace, source: "Source", encoder: Any) ->
                 f"leave the option out, or index into a new collection: --into {into}-{name}{asked}",
             )
     return collection
+
+
+def _encoder(args: argparse.Namespace, existing: "Collection | None") -> Any:
+    from encoder.checkpoint import load_encoder
+
+    if existing and args.encoder is None:  # a spec out of a file: it downloads nothing
+        return load_encoder(existing.settings.encoder_spec, device=args.device, only_cached=True)
+    return load_encoder(args.encoder or "default", device=args.device)
+
+
+def _create(args: argparse.Namespace, source: "Source", encoder: Any) -> "Collection":
+    from indexer.collection import Collection
+
+    return Collection.create(
+        Path(args.into),
+        encoder=encoder,
+        columns=source.columns,
+        window=args.window,
+        overlap=args.overlap,
+        words=args.words or "english",
+    )
 
 
 def _plan(args: argparse.Namespace, source: "Source", encoder: Any) -> int:

@@ -35,13 +35,20 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
-def add_encoder(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """`--encoder` and `--device`."""
+def add_encoder(parser: argparse.ArgumentParser, default: str | None, *, omitted: str = "") -> None:
+    """`--encoder` and `--device`.
+
+    Args:
+        parser: gets them.
+        default: spec when `--encoder` is left out.
+        omitted: what is taken instead, for the help, where that depends.
+    """
     parser.add_argument(
         "--encoder",
         default=default,
         metavar="SPEC",
-        help="default (the bundled one), a directory, hf:NAME, or st:NAME for any sentence-transformers model",
+        help="default (the bundled one), a directory, hf:NAME, or st:NAME for any sentence-transformers model"
+        + (f" (left out: {omitted})" if omitted else ""),
     )
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: auto)"

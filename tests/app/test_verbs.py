@@ -70,6 +70,39 @@ def test_index_refuses_another_window_than_the_collection_has(capsys, articles, 
     assert "was made with --window 64, not 16" in capsys.readouterr().err
 
 
+def test_index_refuses_another_way_of_cutting_words(capsys, articles, collection):
+    assert main(["index", str(articles), "--into", str(collection), "--words", "ngram2", "--quiet"]) == 1
+    assert "was made with --words english, not ngram2" in capsys.readouterr().err
+    assert main(["index", str(articles), "--into", str(collection), "--words", "english", "--quiet"]) == 0
+
+
+def test_index_goes_on_with_the_encoder_of_the_collection(
+    capsys, articles, tmp_path, monkeypatch, word_embedder
+):
+    into, asked = tmp_path / "other", []
+
+    def load(spec="default", **options):
+        asked.append((spec, options.get("only_cached", False)))
+        return type(word_embedder)(name=spec)
+
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", load)
+    assert main(["index", str(articles), "--into", str(into), "--encoder", "hf:org/one", "--quiet"]) == 0
+    assert main(["index", str(articles), "--into", str(into), "--quiet"]) == 0
+    assert main(["index", str(articles), "--into", str(tmp_path / "new"), "--quiet"]) == 0
+    # A spec that stands in a file downloads nothing.
+    assert asked == [("hf:org/one", False), ("hf:org/one", True), ("default", False)]
+    assert main(["index", str(articles), "--into", str(into), "--encoder", "default", "--quiet"]) == 1
+    assert "was made with the encoder hf:org/one" in capsys.readouterr().err
+
+
+def test_index_names_columns_that_the_collection_does_not_have(capsys, collection, tmp_path):
+    more = tmp_path / "more.csv"
+    more.write_text("id,title,text,year,place,mood\nb-1,Rain,Rain falls on the roads of the town.,2024,x,y\n")
+    assert main(["index", str(more), "--into", str(collection), "--text", "text"]) == 0
+    captured = capsys.readouterr().err
+    assert "the collection cannot be filtered by place, mood: it was made without" in captured
+
+
 def test_search_shows_a_table(capsys, collection):
     assert main(["search", str(collection), "who pays for roads", "-k", "2"]) == 0
     captured = capsys.readouterr()
