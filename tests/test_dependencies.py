@@ -4,10 +4,11 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"encoder", "train", "indexer", "app"}
@@ -104,3 +105,30 @@ def test_the_comparison_notices_both(source, undeclared, unused):
     declared = {"numpy", "faiss-gpu", "ruff"}
     assert _undeclared(_imports(source), declared) == undeclared
     assert _unused(_imports(source), declared) == unused
+
+
+def _needed(lines):
+    """What these requirements bring here, themselves included; what is not installed brings nothing."""
+    waiting, seen = [Requirement(line) for line in lines], set()
+    while waiting:
+        wanted = waiting.pop()
+        for extra in {"", *wanted.extras}:
+            key = (_canonical(wanted.name), extra)
+            if key in seen:
+                continue
+            seen.add(key)
+            try:
+                found = map(Requirement, requires(wanted.name) or [])
+            except PackageNotFoundError:
+                continue
+            waiting += [each for each in found if not each.marker or each.marker.evaluate({"extra": extra})]
+    return {name for name, _ in seen}
+
+
+def test_everything_that_gets_installed_is_pinned():
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pinned = _declared(line for line in text.splitlines() if "==" in line)
+    needed = _needed([*_PROJECT["dependencies"], *(line for lines in _EXTRAS.values() for line in lines)])
+    # torch's CUDA build pins these itself.
+    open_names = {name for name in needed - pinned if not name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert open_names == set()
