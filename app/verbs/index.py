@@ -92,7 +92,6 @@ def run(args: argparse.Namespace) -> int:
             source,
             encoder=encoder,
             mirror=args.mirror,
-            on_bad_row=args.on_bad_row,
             index=args.index,
             report=meter.report,
         )
