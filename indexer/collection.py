@@ -26,7 +26,7 @@ from indexer.storage.store_errors import full_disk_or
 
 if TYPE_CHECKING:
     from indexer.ingest.job import AddReport
-    from indexer.sources.source import OnBadRow, Source
+    from indexer.sources.source import Source
     from indexer.verify import Finding
 
 DERIVED_FOLDER = "derived"
@@ -168,17 +168,16 @@ class Collection:
         *,
         encoder: Embedder | None = None,
         mirror: bool = False,
-        on_bad_row: "OnBadRow" = "stop",
         index: str | None = None,
         report: Report = silent,
     ) -> "AddReport":
         """Adds what is new in `source` and publishes it; see `indexer.ingest.job.add_source`.
 
         Args:
-            source: from `indexer.sources.open_sources`; or what that opens: a file, a folder, a data frame.
+            source: from `indexer.sources.open_sources`, where bad rows can be skipped; or what that opens: a file,
+                a folder, a data frame.
             encoder: the one that made the collection; None loads it.
             mirror: delete what an earlier job took from this source and is gone now.
-            on_bad_row: "stop" or "skip".
             index: index kind; None keeps the one asked for last.
             report: called as the job goes on.
         """
@@ -187,14 +186,12 @@ class Collection:
         from indexer.sources.source import Source
 
         if not isinstance(source, Source):
-            source = open_sources([source], on_bad_row=on_bad_row)
+            source = open_sources([source])
         if encoder is None:
             from encoder.checkpoint import load_encoder
 
             encoder = load_encoder(self.settings.encoder_spec, only_cached=True)
-        return add_source(
-            self, source, encoder, mirror=mirror, on_bad_row=on_bad_row, index=index, report=report
-        )
+        return add_source(self, source, encoder, mirror=mirror, index=index, report=report)
 
     def delete(self, *, where: str | None = None, ids: Sequence[str] | None = None) -> int:
         """Deletes documents and publishes; see `indexer.deletion.delete_documents`."""

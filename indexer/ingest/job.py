@@ -18,17 +18,20 @@ from encoder.embedder import Embedder
 from encoder.errors import CollectionError, InputError
 from indexer.collection import Collection
 from indexer.documents import Document, Passage
-from indexer.ingest.known import KnownDocuments, document_hash
+from indexer.ingest.known import KNOWN_COLUMNS, KnownDocuments, document_hash
 from indexer.ingest.rows import Prepared, clean_text, new_rows, prepare, rows_with_metadata
 from indexer.passages.cut import cut_passages
 from indexer.progress import JobProgress, Report, silent
 from indexer.publish import publish
-from indexer.sources.source import OnBadRow, Source
+from indexer.sources.source import Source
 from indexer.storage.lock import writer_lock
 from indexer.storage.store import RowStore
 
-# Passages encoded together: enough to sort by length, few enough to be lost by a kill.
+# Passages encoded together: enough to sort by length, few enough to be lost by a kill. A slow encoder gets fewer,
+# so that a commit is due about every ten seconds with it as well; a document is never divided.
 _BLOCK_PASSAGES = 2048
+_LEAST_BLOCK_PASSAGES = 32
+_BLOCK_S = 5.0
 _COMMIT_PASSAGES = 8192
 _COMMIT_EVERY_S = 10.0
 # Documents whose rows are held at once when only their metadata changed.
@@ -89,7 +92,6 @@ def add_source(
     encoder: Embedder,
     *,
     mirror: bool = False,
-    on_bad_row: OnBadRow = "stop",
     index: str | None = None,
     report: Report = silent,
 ) -> AddReport:
@@ -97,11 +99,11 @@ def add_source(
 
     Args:
         collection: to add to.
-        source: of documents. Without an id column a document's id is a hash of its content and occurrence, so
+        source: of documents; it says whether bad rows (a doubled id, a value that does not fit its column, the id of
+            another source's document) stop the job or are left out and counted. Without an id column a document's id is a hash of its content and occurrence, so
             a changed row is a new one.
         encoder: the one that made the collection.
         mirror: delete documents that an earlier job took from this source and that it no longer has.
-        on_bad_row: "stop" at a doubled id or a value that does not fit its column, or "skip" the row.
         index: index kind to build; None keeps the kind asked for last.
         report: called as the job goes on.
 
@@ -111,12 +113,18 @@ def add_source(
     Raises:
         IndexMismatchError: the collection was made with another encoder.
         LockedError: another process writes the collection.
-        InputError: the source has a bad row or a doubled id; all before it is stored.
+        InputError: the source has a bad row; all before it is stored. Or it has no lasting name to mirror by.
         CollectionError: the disk is full or the folder cannot be written; all committed rows are kept.
     """
     collection.check_encoder(encoder)
+    if mirror and not source.is_lasting:
+        raise InputError(
+            "a pipe or a table in memory has no lasting name, so nobody knows what an earlier run took from it",
+            f"{source.name}, with --mirror",
+            "write it to a file and index that, or run without --mirror",
+        )
     with writer_lock(collection.path):
-        job = _Job(collection, source, encoder, on_bad_row, report)
+        job = _Job(collection, source, encoder, report)
         job.run()
         if mirror:
             job.remove_vanished()
@@ -129,22 +137,20 @@ def add_source(
 class _Job:
     """One run over one source."""
 
-    def __init__(
-        self, collection: Collection, source: Source, encoder: Embedder, on_bad_row: OnBadRow, report: Report
-    ) -> None:
+    def __init__(self, collection: Collection, source: Source, encoder: Embedder, report: Report) -> None:
         self.collection, self.source, self.encoder, self.report = collection, source, encoder, report
-        self._on_bad_row = on_bad_row
         self.started = time.monotonic()
         self.done = AddReport()
         self.store: RowStore = collection.open_rows()
-        self.known, superseded = KnownDocuments.from_rows(
-            self.store.scan(["doc_id", "doc_hash", "meta_hash"])
-        )
+        self.known, superseded = KnownDocuments.from_rows(self.store.scan(KNOWN_COLUMNS))
         self.store.delete(superseded)
         self._occurrences: Counter[str] = Counter()
         self._waiting: list[pa.Table] = []  # encoded rows, not yet committed
         self._replaced: list[NDArray[np.uint64]] = []  # row ids that they replace
         self._last_commit = time.monotonic()
+        self._block_passages = min(
+            _LEAST_BLOCK_PASSAGES, _BLOCK_PASSAGES
+        )  # until the encoder's speed is known
         self._unfinished = 0  # documents read, not yet encoded
         self.refused = 0  # rows that do not fit the collection
 
@@ -159,7 +165,7 @@ class _Job:
                 for cut in self._cut(fresh):
                     block.append(cut)
                     passages += len(cut.passages)
-                    if passages >= _BLOCK_PASSAGES:
+                    if passages >= self._block_passages:
                         self._encode(block)
                         block, passages = [], 0
                 if problem:
@@ -187,7 +193,7 @@ class _Job:
                 prepared = prepare(document, self.collection.settings, self._own_id(document))
                 state = self._meet(prepared, document)
             except InputError as error:
-                if self._on_bad_row == "skip":
+                if self.source.skips_bad_rows:
                     self.refused += 1
                     continue
                 problem = error
@@ -202,7 +208,8 @@ class _Job:
 
     def _meet(self, prepared: Prepared, document: Document) -> str:
         name = prepared.document.id or ""
-        state = self.known.meet(name, prepared.content_hash, prepared.meta_hash)
+        label = document.origin or self.source.name
+        state = self.known.meet(name, prepared.content_hash, prepared.meta_hash, label)
         match state:
             case "new":
                 self.done.added += 1
@@ -212,6 +219,8 @@ class _Job:
                 self.done.metadata_changed += 1
             case "same":
                 self.done.unchanged += 1
+            case "foreign":
+                self._refuse_foreign(name, document)
             case _:
                 self._refuse_doubled(name, document)
         return state
@@ -226,13 +235,26 @@ class _Job:
         return f"{base}-{self._occurrences[base] + 1}"
 
     def _refuse_doubled(self, name: str, document: Document) -> None:
-        if self._on_bad_row == "skip":
+        if self.source.skips_bad_rows:
             self.source.counts["doubled id"] += 1
             return
         raise InputError(
             f"the id {name!r} occurs twice in the source",
             document.row or self.source.name,
             "name a column whose values are unique with --id, or keep the first of each with --on-bad-row skip",
+        )
+
+    def _refuse_foreign(self, name: str, document: Document) -> None:
+        """Two sources may number their documents alike; one must not replace those of the other unseen."""
+        if self.source.skips_bad_rows:
+            self.source.counts["id of another source"] += 1
+            return
+        stored = self.store.scan(["source"], condition=pc.field("doc_id") == name, rows=1)
+        raise InputError(
+            f"the id {name!r} belongs to another document, which came from {next(stored)['source'][0]}",
+            document.row or self.source.name,
+            "name a column of ids that no other source has with --id; or leave such rows out with "
+            f"--on-bad-row skip; or, if this is its new state, first: llm2comp delete {self.collection.path} --id ...",
         )
 
     def _cut(self, fresh: Sequence[_Cut]) -> Iterator[_Cut]:
@@ -255,7 +277,10 @@ class _Job:
             self._tell()
 
         vectors = self.encoder.encode_document(texts, progress=count)
-        self.done.encode_s += time.monotonic() - began
+        took = time.monotonic() - began
+        self.done.encode_s += took
+        affordable = int(len(texts) / max(took, 1e-9) * _BLOCK_S)
+        self._block_passages = min(max(affordable, _LEAST_BLOCK_PASSAGES), _BLOCK_PASSAGES)
         self.done.passages += len(texts)
         self._unfinished -= len(block)
         pairs = [(cut.prepared, cut.passages) for cut in block]

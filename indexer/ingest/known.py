@@ -1,4 +1,4 @@
-"""Which documents a collection holds, in 40 bytes each, so that a source can be compared with it on the fly."""
+"""Which documents a collection holds, in 41 bytes each, so that a source can be compared with it on the fly."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,8 @@ from indexer.storage.store import RowStore
 
 # Documents met since the sorted arrays were made are kept in a dictionary of at most this many.
 _RECENT = 65536
-_State = tuple[int, int]
+KNOWN_COLUMNS = ("doc_id", "doc_hash", "meta_hash", "source")
+_State = tuple[int, int, int]
 
 
 def document_hash(*parts: str) -> bytes:
@@ -32,10 +33,21 @@ def _halves(value: bytes) -> tuple[int, int]:
     return int.from_bytes(value[:8], "little"), int.from_bytes(value[8:16], "little")
 
 
-class KnownDocuments:
-    """Document id to the hashes of its content and metadata, and whether this run has met it.
+def _label_hash(label: str) -> int:
+    return _halves(document_hash(label))[0]
 
-    Ids are kept as 128-bit hashes: with a billion documents two share one with a chance of 1e-21.
+
+def _label_hashes(labels: pa.Array) -> NDArray[np.uint64]:
+    """One hash a row, uint64 [rows]; few labels stand for many rows."""
+    encoded = labels.dictionary_encode()
+    hashes = np.array([_label_hash(label) for label in encoded.dictionary.to_pylist()], np.uint64)
+    return hashes[encoded.indices.to_numpy()]
+
+
+class KnownDocuments:
+    """Document id to the hashes of its content, metadata and source, and whether this run has met it.
+
+    Five arrays of 8 bytes and one of 1 byte: 41 bytes a document. Ids are kept as 128-bit hashes: with a billion documents two share one with a chance of 1e-21.
     """
 
     def __init__(self) -> None:
@@ -43,6 +55,7 @@ class KnownDocuments:
         self._rest = np.zeros(0, np.uint64)
         self._content = np.zeros(0, np.uint64)
         self._meta = np.zeros(0, np.uint64)
+        self._label = np.zeros(0, np.uint64)
         self._seen = np.zeros(0, np.bool_)
         self._recent: dict[tuple[int, int], _State] = {}
 
@@ -57,7 +70,7 @@ class KnownDocuments:
         rows are those with the higher ids.
 
         Args:
-            batches: rows with doc_id, doc_hash, meta_hash and `_rowid`.
+            batches: rows with the columns `KNOWN_COLUMNS` and `_rowid`.
 
         Returns:
             The documents, and row ids uint64 [N] to delete.
@@ -75,6 +88,7 @@ class KnownDocuments:
                         np.array(content, np.uint64),
                         np.array(meta, np.uint64),
                         batch["_rowid"].to_numpy(),
+                        _label_hashes(batch["source"]),
                     ]
                 )
             )
@@ -90,34 +104,40 @@ class KnownDocuments:
         found._key, found._rest, found._content, found._meta = (
             np.ascontiguousarray(rows[last, column]) for column in range(4)
         )
+        found._label = np.ascontiguousarray(rows[last, 5])
         found._seen = np.zeros(found._key.size, np.bool_)
         return found, superseded
 
-    def meet(self, document_id: str, content: bytes, meta: bytes) -> str:
+    def meet(self, document_id: str, content: bytes, meta: bytes, label: str) -> str:
         """Compares one document of the source with what is held, and marks it as met.
 
         Args:
             document_id: its id.
             content: 16-byte hash of title and text.
             meta: 16-byte hash of the metadata.
+            label: of the source it is read from.
 
         Returns:
-            "new", "same", "metadata" (only that changed), "changed", or "again" (met in this run before).
+            "new", "same", "metadata" (only that changed), "changed", "again" (met in this run before), or "foreign":
+            it changed and came from another source, so it may be another document; it is not marked then.
         """
         key = _halves(document_hash(document_id))
         state = (_halves(content)[0], _halves(meta)[0])
+        source = _label_hash(label)
         if key in self._recent:
             return "again"
         at = self._find(key)
         if at < 0:
-            self._recent[key] = state
+            self._recent[key] = (*state, source)
             if len(self._recent) >= _RECENT:
                 self._merge_recent()
             return "new"
         if self._seen[at]:
             return "again"
-        self._seen[at] = True
         old = (int(self._content[at]), int(self._meta[at]))
+        if old[0] != state[0] and int(self._label[at]) != source:
+            return "foreign"
+        self._seen[at] = True
         if old == state:
             return "same"
         self._content[at], self._meta[at] = state
@@ -139,7 +159,7 @@ class KnownDocuments:
 
     def _merge_recent(self) -> None:
         keys = np.array(list(self._recent), np.uint64).reshape(-1, 2)
-        states = np.array(list(self._recent.values()), np.uint64).reshape(-1, 2)
+        states = np.array(list(self._recent.values()), np.uint64).reshape(-1, 3)
         self._recent.clear()
         key = np.concatenate([self._key, keys[:, 0]])
         order = np.argsort(key, kind="stable")
@@ -147,6 +167,7 @@ class KnownDocuments:
         self._rest = np.concatenate([self._rest, keys[:, 1]])[order]
         self._content = np.concatenate([self._content, states[:, 0]])[order]
         self._meta = np.concatenate([self._meta, states[:, 1]])[order]
+        self._label = np.concatenate([self._label, states[:, 2]])[order]
         self._seen = np.concatenate([self._seen, np.ones(len(keys), np.bool_)])[order]
 
 
@@ -156,5 +177,5 @@ def drop_superseded(store: RowStore) -> int:
     Raises:
         CollectionError: the rows cannot be read or written.
     """
-    _, superseded = KnownDocuments.from_rows(store.scan(["doc_id", "doc_hash", "meta_hash"]))
+    _, superseded = KnownDocuments.from_rows(store.scan(KNOWN_COLUMNS))
     return store.delete(superseded)

@@ -41,8 +41,8 @@ def document_kind(path: Path) -> str | None:
     return KINDS.get(suffixes[-1]) if suffixes else None
 
 
-def walk(folder: Path) -> tuple[list[Path], list[str]]:
-    """The files below a folder in a fixed order, and notes about what was passed over.
+def walk(folder: Path) -> tuple[list[Path], list[str], list[str]]:
+    """The files below a folder in a fixed order, notes about what was passed over, and what may not be looked at.
 
     Hidden files and folders are left out, and so are links that lead out of the folder.
     """
@@ -53,13 +53,15 @@ def walk(folder: Path) -> tuple[list[Path], list[str]]:
     for name, folders, names in os.walk(folder, onerror=lambda error: refused.append(str(error.filename))):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for file in (Path(name) / n for n in sorted(names) if not n.startswith(".")):
-            if file.is_symlink() and not file.resolve().is_relative_to(root):
-                left_out += 1
-            elif file.is_file():
-                files.append(file)
+            try:
+                if file.is_symlink() and not file.resolve().is_relative_to(root):
+                    left_out += 1
+                elif file.is_file():
+                    files.append(file)
+            except OSError:  # its folder may be listed and not entered
+                refused.append(str(file))
     notes = [f"{left_out} links that lead out of {folder} were not followed"] if left_out else []
-    notes += [f"{len(refused)} folders may not be read, the first: {refused[0]}"] if refused else []
-    return files, notes
+    return files, notes, refused
 
 
 class DocumentsReader(Reader):

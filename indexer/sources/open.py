@@ -40,14 +40,32 @@ def open_sources(
     if not readers:
         raise InputError("no source was named", "the arguments", "name at least one file, folder or table")
     roles = {"text": text, "title": title, "id": id}
-    return TableSource(source_name(specs), readers, roles=roles, metadata=metadata, on_bad_row=on_bad_row)
+    source = TableSource(source_name(specs), readers, roles=roles, metadata=metadata, on_bad_row=on_bad_row)
+    source.is_lasting = all(_is_lasting(spec) for spec in specs)
+    return source
+
+
+def _is_lasting(spec: Any) -> bool:
+    """Whether the spec has a name by which a later run can mean the same; a pipe has not."""
+    if not isinstance(spec, (str, Path)) or str(spec) == "-":
+        return False
+    path = Path(spec).expanduser()
+    return path.is_file() or path.is_dir() or not path.exists()  # what does not exist is a pattern
 
 
 def source_name(specs: Sequence[Any]) -> str:
-    """A short label, the same for the same specs: up to three in full, more by their first and a hash of all."""
-    names = [str(spec) if isinstance(spec, (str, Path)) else "table" for spec in specs]
-    names = ["stdin" if name == "-" else name for name in names]
+    """A short label, the same for the same files from whatever folder they are named.
+
+    Up to three paths in full, more by their first and a hash of all.
+    """
+    names = [_label(spec) for spec in specs]
     if len(names) <= 3:
         return ", ".join(names)
     digest = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:6]
     return f"{names[0]} and {len(names) - 1:,} more ({digest})"
+
+
+def _label(spec: Any) -> str:
+    if not isinstance(spec, (str, Path)):
+        return "table"
+    return "stdin" if str(spec) == "-" else str(Path(spec).expanduser().resolve())

@@ -73,6 +73,12 @@ class RowLog:
         self.count = 0
         self.sentences.clear()
 
+    def pass_over(self, what: str, where: str) -> None:
+        """Count what could not be read; nobody asked for it by name, so it never stops the reading."""
+        self.count += 1
+        if len(self.sentences) < _SENTENCES:
+            self.sentences.append(f"{where}: {what}")
+
     def add(self, what: str, where: str, fix: str = "mend the row") -> None:
         """Count a bad row, or stop there.
 
@@ -81,9 +87,7 @@ class RowLog:
         """
         if self.on_bad_row == "stop":
             raise InputError(what=what, where=where, fix=f"{fix}, or leave such rows out: --on-bad-row skip")
-        self.count += 1
-        if len(self.sentences) < _SENTENCES:
-            self.sentences.append(f"{where}: {what}")
+        self.pass_over(what, where)
 
 
 class Reader(ABC):
@@ -92,6 +96,7 @@ class Reader(ABC):
     Attributes:
         label: how it is called in messages.
         size: bytes, or rows where bytes say nothing; weighs the readers of a source against each other.
+        unread: folders and files beside it that belong to the source and may not be looked at.
         keeps: what must live as long as the reader, a temporary file.
         roles: "text", "title" and "id" to column, where the format itself says so; empty where they are guessed.
     """
@@ -99,6 +104,7 @@ class Reader(ABC):
     label: str
     size: int
     keeps: Any = None
+    unread: Sequence[str] = ()
     roles: Mapping[str, str] = {}
 
     @abstractmethod

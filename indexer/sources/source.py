@@ -16,7 +16,7 @@ class Source(ABC):
     """A corpus that can be read in batches, from the start, as often as one likes.
 
     Attributes:
-        name: short label for people, stored with the rows; the same for the same arguments.
+        name: short label for people, stored with the rows; the same for the same files.
         columns: metadata column to type, in the order of the files.
         guessed: which column is the "text", "title" and "id", guessed or given; a role without column is absent.
         counts: grows while reading, begins at zero with each `batches`: "read" (rows seen), "documents" (handed out),
@@ -25,6 +25,8 @@ class Source(ABC):
         misfits: "misfit" by column.
         bad_rows: a sentence for each of the first 20 skipped rows.
         skips_bad_rows: whether a bad row is skipped and counted, or stops the reading.
+        is_lasting: whether `name` names the same source in another process too; a pipe or a table in memory has no
+            such name.
         notes: sentences for people about what was decided while opening (columns left out, renamed, ...).
     """
 
@@ -36,6 +38,7 @@ class Source(ABC):
     bad_rows: list[str]
     skips_bad_rows: bool
     notes: list[str]
+    is_lasting: bool = True
 
     @abstractmethod
     def batches(self, rows: int = 2048) -> Iterator[list[Document]]:

@@ -62,15 +62,21 @@ def _glob_readers(pattern: Path, label: str) -> list[Reader]:
     if not files:
         raise InputError(f"no file matches {label!r}", label, "check the pattern, and put it in quotes")
     documents = [path for path in files if document_kind(path) and table_suffix(path) not in TABLES]
-    if len(documents) == len(files) > 1:
-        return [DocumentsReader([DocumentFile(path, path.as_posix()) for path in documents], label)]
-    return [file_reader(path, str(path)) for path in files]
+    readers: list[Reader] = (
+        [DocumentsReader([DocumentFile(path, path.as_posix()) for path in documents], label)]
+        if len(documents) == len(files) > 1
+        else [file_reader(path, str(path)) for path in files]
+    )
+    if "**" in pattern.parts:  # glob passes over what may not be looked at, without a word
+        start = pattern.parts[: next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))]
+        readers[0].unread = walk(Path(*start))[2]
+    return readers
 
 
 def _folder_readers(folder: Path, label: str, is_only: bool) -> list[Reader]:
     if is_saved_dataset(folder):
         return list(saved_dataset_readers(folder, label))
-    files, notes = walk(folder)
+    files, notes, refused = walk(folder)
     tables = [path for path in files if table_suffix(path) in TABLES]
     documents = [path for path in files if document_kind(path)]
     if tables:
@@ -86,12 +92,16 @@ def _folder_readers(folder: Path, label: str, is_only: bool) -> list[Reader]:
     if not tables and not documents:
         raise InputError(
             what=f"folder {label} has no file that can be read (of {len(files):,} files)",
-            where="; ".join([label, *notes]),
+            where="; ".join([label, *notes, *(f"{place} may not be read" for place in refused[:3])]),
             fix="parquet, csv, tsv, json, jsonl, txt, md, html and pdf are read",
         )
-    if tables:
-        return [file_reader(path, str(Path(label) / path.relative_to(folder))) for path in tables]
-    return [_documents_reader(folder, documents, label, notes, is_only)]
+    readers: list[Reader] = (
+        [file_reader(path, str(Path(label) / path.relative_to(folder))) for path in tables]
+        if tables
+        else [_documents_reader(folder, documents, label, notes, is_only)]
+    )
+    readers[0].unread = refused
+    return readers
 
 
 def _documents_reader(

@@ -66,6 +66,10 @@ class TableSource(Source):
             survey = reader.survey(left, self._log)
             left = max(0, left - survey.bytes_read)
             self.notes += [note for note in survey.notes if note not in self.notes]
+            if reader.unread:
+                self.notes.append(
+                    f"{len(reader.unread)} folders may not be read, the first: {reader.unread[0]}"
+                )
             merge_columns(merged, survey)
             self._surveys.append(survey)
         self._log.clear()
@@ -105,6 +109,9 @@ class TableSource(Source):
         self.counts.clear()
         self.misfits.clear()
         self._log.clear()
+        for place in (place for reader in self._readers for place in reader.unread):
+            self._log.pass_over("it may not be read", place)
+        self.counts["bad"] = self._log.count
         needed = [*self.guessed.values(), *self.columns]
         for number, (reader, survey) in enumerate(zip(self._readers, self._surveys, strict=True)):
             self._current = number

@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 class ListSource(Source):
     """Documents that a test wrote down."""
 
-    def __init__(self, documents, name="list", columns=None, batch=2048, fails_at=None):
+    def __init__(self, documents, name="list", columns=None, batch=2048, fails_at=None, skips=False):
         self.name = name
         self.columns = dict(COLUMNS if columns is None else columns)
         self.guessed = {}
         self.counts = Counter()
         self.misfits = Counter()
         self.bad_rows, self.notes = [], []
-        self.skips_bad_rows = False
+        self.skips_bad_rows = skips
         self._documents = list(documents)
         self._batch = batch
         self._fails_at = fails_at  # (number of the document, error)

@@ -1,11 +1,15 @@
 """The indexing job: what it stores, what it skips, and what a stop in the middle leaves behind."""
 
+import os
+
+import pandas as pd
 import pytest
 
 from encoder.errors import CollectionError, IndexMismatchError, InputError
 from indexer.collection import Collection
 from indexer.ingest import job as ingest
 from indexer.search import Searcher
+from indexer.sources import open_sources
 from indexer.storage.store import RowStore
 from tests.conftest import WordEmbedder
 from tests.indexer.making import ListSource, doc, new_collection, numbered, stored_ids, stored_rows
@@ -109,7 +113,7 @@ def test_a_doubled_id_stops_the_job_after_storing_all_before_it(tmp_path):
 def test_a_doubled_id_is_left_out_and_counted_when_bad_rows_are_skipped(tmp_path):
     collection, encoder = new_collection(tmp_path / "c")
     documents = [*numbered(5), doc("d2", "another text")]
-    done = collection.add(ListSource(documents), encoder=encoder, on_bad_row="skip")
+    done = collection.add(ListSource(documents, skips=True), encoder=encoder)
     assert done.counts["doubled id"] == 1 and done.added == 5
     assert "another text" not in {row["content"] for row in stored_rows(collection).values()}
 
@@ -132,7 +136,7 @@ def test_a_value_that_does_not_fit_its_column_stops_the_job_and_names_the_column
 def test_a_value_that_does_not_fit_is_left_out_and_counted_when_bad_rows_are_skipped(tmp_path):
     collection, encoder = new_collection(tmp_path / "c")
     documents = [doc("a", year=1), doc("b", year="soon"), doc("c", year=3)]
-    done = collection.add(ListSource(documents), encoder=encoder, on_bad_row="skip")
+    done = collection.add(ListSource(documents, skips=True), encoder=encoder)
     assert (done.counts["bad"], set(stored_ids(collection))) == (1, {"a", "c"})
 
 
@@ -140,7 +144,7 @@ def test_a_row_that_cannot_be_read_is_not_taken_for_one_that_vanished(tmp_path):
     collection, encoder = new_collection(tmp_path / "c", numbered(3))
     changed = [doc("d0", year="soon"), doc("d1", "other words", year=1)]
     with pytest.raises(InputError, match="1 rows could not be read, so it is not known which documents"):
-        collection.add(ListSource(changed), encoder=encoder, mirror=True, on_bad_row="skip")
+        collection.add(ListSource(changed, skips=True), encoder=encoder, mirror=True)
     assert set(stored_ids(collection)) == {"d0", "d1", "d2"}
     assert "other words" in {row["content"] for row in stored_rows(collection).values()}
 
@@ -304,3 +308,141 @@ def test_metadata_that_the_collection_has_no_column_for_are_kept_beside(tmp_path
 def test_a_collection_without_metadata_columns_works(tmp_path):
     collection, encoder = new_collection(tmp_path / "c", [doc("a")], columns={})
     assert Searcher(collection, encoder).search("words").hits[0].metadata == {}
+
+
+def test_the_id_of_another_sources_document_stops_the_job_and_names_both(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", numbered(5))
+    other = [doc("x"), doc("d1", year=1), doc("d2", "another text"), doc("y")]
+    with pytest.raises(
+        InputError, match="the id 'd2' belongs to another document, which came from list"
+    ) as raised:
+        collection.add(ListSource(other, name="other"), encoder=encoder)
+    assert raised.value.where == "row d2" and "--id" in raised.value.fix
+    assert set(stored_ids(collection)) == {"d0", "d1", "d2", "d3", "d4", "x"}, "equal text is no conflict"
+    assert "another text" not in {row["content"] for row in stored_rows(collection).values()}
+
+
+def test_the_id_of_another_sources_document_is_left_out_when_bad_rows_are_skipped(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", numbered(5))
+    other = ListSource([doc("x"), doc("d2", "another text")], name="other", skips=True)
+    done = collection.add(other, encoder=encoder)
+    assert (done.added, done.changed, done.counts["id of another source"]) == (1, 0, 1)
+    rows = stored_rows(collection).values()
+    assert {row["content"] for row in rows if row["doc_id"] == "d2"} == {"words about number d2"}
+    done = collection.add(ListSource([doc("d2", "its new state")]), encoder=encoder)
+    assert done.changed == 1, "its own source may change it"
+
+
+def test_labels_survive_re_embedding(tmp_path):
+    collection, _ = new_collection(tmp_path / "c", numbered(3))
+    new = WordEmbedder("new", dimension=24)
+    collection.rebuild(encoder=new)
+    assert collection.add(ListSource([doc("d1", "changed")]), encoder=new).changed == 1
+    with pytest.raises(InputError, match="belongs to another document"):
+        collection.add(ListSource([doc("d1", "changed again")], name="other"), encoder=new)
+
+
+def test_a_source_without_a_lasting_name_is_not_mirrored(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", numbered(3))
+    frame = pd.DataFrame({"id": ["a"], "text": ["some words of prose about whales"]})
+    with pytest.raises(InputError, match="no lasting name"):
+        collection.add(frame, encoder=encoder, mirror=True)
+    assert set(stored_ids(collection)) == {"d0", "d1", "d2"}
+    collection.add(frame, encoder=encoder)
+
+
+def test_a_file_is_the_same_source_from_whatever_folder_it_is_named(tmp_path, monkeypatch):
+    collection, encoder = new_collection(tmp_path / "c", columns={})
+    (tmp_path / "in").mkdir()
+    rows = ["id,text", *(f"{i},some words of prose about whale {i}" for i in range(3))]
+    (tmp_path / "in" / "a.csv").write_text("\n".join(rows))
+    monkeypatch.chdir(tmp_path)
+    collection.add("in/a.csv", encoder=encoder)
+    (tmp_path / "in" / "a.csv").write_text("\n".join(rows[:-1]))
+    monkeypatch.chdir(tmp_path / "in")
+    assert collection.add("a.csv", encoder=encoder, mirror=True).removed == 1
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.csv").write_text("id,text\n7,some words of prose about snow")
+    monkeypatch.chdir(tmp_path / "other")
+    assert collection.add("a.csv", encoder=encoder, mirror=True).removed == 0, "another file of that name"
+
+
+def only_readable(monkeypatch, refused):
+    """Root may read everything, so that a refusal must be played."""
+    scan = os.scandir
+
+    def scandir(path="."):
+        if str(path) == str(refused):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+@pytest.mark.parametrize("pattern", ["", "/**/*.{}"])
+def test_a_folder_that_may_not_be_read_has_not_vanished(tmp_path, monkeypatch, suffix, pattern):
+    collection, encoder = new_collection(tmp_path / "c", columns={})
+    for name in ("open", "closed"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        head = "text\n" if suffix == "csv" else ""
+        (tmp_path / "in" / name / f"{name}.{suffix}").write_text(f"{head}some words of prose about {name}")
+        (tmp_path / "in" / name / f"two.{suffix}").write_text(f"{head}more words of prose about {name}")
+    spec = str(tmp_path / "in") + pattern.format(suffix)
+    collection.add(spec, encoder=encoder)
+    before = stored_ids(collection)
+    assert len(before) == 4
+    only_readable(monkeypatch, tmp_path / "in" / "closed")
+    source = open_sources([spec])
+    with pytest.raises(InputError, match="1 rows could not be read"):
+        collection.add(source, encoder=encoder, mirror=True)
+    assert stored_ids(collection) == before
+    assert source.bad_rows == [f"{tmp_path / 'in' / 'closed'}: it may not be read"]
+
+
+class Clock:
+    """Time that only the encoder spends."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.1, 32), (20, 100), (1e6, 2048)])
+def test_a_slow_encoder_gets_smaller_blocks(tmp_path, monkeypatch, rate, expected):
+    clock = Clock()
+    monkeypatch.setattr(ingest, "time", clock)
+    collection, encoder = new_collection(tmp_path / "c")
+    blocks, made = [], encoder._encode
+
+    def encode(texts):
+        blocks.append(len(texts))
+        clock.now += len(texts) / rate
+        return made(texts)
+
+    encoder._encode = encode
+    collection.add(ListSource(numbered(32 + 2 * expected)), encoder=encoder)
+    assert blocks == [32, expected, expected]
+
+
+def test_a_slow_job_commits_about_every_ten_seconds(tmp_path, monkeypatch):
+    clock, commits = Clock(), []
+    monkeypatch.setattr(ingest, "time", clock)
+    collection, encoder = new_collection(tmp_path / "c")
+    made, insert = encoder._encode, RowStore.insert
+
+    def encode(texts):
+        clock.now += len(texts) / 20
+        return made(texts)
+
+    def counting(self, rows):
+        commits.append(clock.now)
+        return insert(self, rows)
+
+    encoder._encode = encode
+    monkeypatch.setattr(RowStore, "insert", counting)
+    collection.add(ListSource(numbered(1500)), encoder=encoder)
+    gaps = [after - before for before, after in zip([0, *commits], commits, strict=False)]
+    assert max(gaps) <= 15 and len(commits) >= 5
