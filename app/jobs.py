@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,8 +94,9 @@ def resume(job: Job) -> Job:
     """Runs the job's command again; what it had finished is not done twice.
 
     Raises:
-        InputError: its process still works.
+        InputError: its process still works, or another page has removed it.
     """
+    job = _as_it_stands(job)
     if status(job) in ALIVE:
         raise InputError(f"{job.title} is still at work", f"job {job.id}", "wait for it, or cancel it first")
     with contextlib.suppress(FileNotFoundError):
@@ -103,7 +105,12 @@ def resume(job: Job) -> Job:
 
 
 def cancel(job: Job) -> Job:
-    """Asks the process to stop, as Ctrl+C would; asked a second time it is killed. Finished parts stay."""
+    """Asks the process to stop, as Ctrl+C would; asked a second time it is killed. Finished parts stay.
+
+    Raises:
+        InputError: another page has removed it.
+    """
+    job = _as_it_stands(job)
     if status(job) not in ALIVE:
         return job
     # A server started in the background of a shell hands down an ignored SIGINT; hence the second, certain way.
@@ -113,10 +120,9 @@ def cancel(job: Job) -> Job:
 
 def forget(job: Job) -> None:
     """Removes the folder of a job that has ended."""
-    if status(job) not in ALIVE:
-        for path in job.folder.iterdir():
-            path.unlink()
-        job.folder.rmdir()
+    now = _load(job.folder)
+    if now is not None and status(now) not in ALIVE:
+        shutil.rmtree(job.folder, ignore_errors=True)
 
 
 def all_jobs() -> list[Job]:
@@ -136,7 +142,7 @@ def status(job: Job) -> State:
     said = progress(job).state
     if exit_code == 0 or (exit_code is None and said == "done"):
         return "done"
-    if job.cancelled_at is not None or exit_code == _INTERRUPTED or said == "cancelled":
+    if job.cancelled_at is not None or exit_code == _INTERRUPTED:
         return "cancelled"
     # Killed from outside, or gone with an earlier server: nobody told us why.
     return "lost" if exit_code is None and said != "failed" or (exit_code or 0) < 0 else "failed"
@@ -188,6 +194,18 @@ def _load(folder: Path) -> Job | None:
         return None  # half-made or foreign: not a job to offer
 
 
+def _as_it_stands(job: Job) -> Job:
+    """The job as its file says now: another page may have cancelled or resumed it since this one was drawn.
+
+    Raises:
+        InputError: another page has removed it.
+    """
+    now = _load(job.folder)
+    if now is None:
+        raise InputError(f"{job.title} was removed from the list", f"job {job.id}", "start it anew")
+    return now
+
+
 def _exit_code(job: Job) -> int | None:
     """The exit code, learnt from the child once and then kept in the job's file."""
     child = _children.get(job.id)
@@ -196,7 +214,7 @@ def _exit_code(job: Job) -> int | None:
     exit_code = child.poll()
     if exit_code is not None:
         with contextlib.suppress(OSError):  # the folder may be gone
-            _save(replace(job, exit_code=exit_code))
+            _save(replace(_load(job.folder) or job, exit_code=exit_code))
     return exit_code
 
 

@@ -1,5 +1,7 @@
 """The jobs, polled once a second while one of them works: progress, cancel, resume, the end of the log."""
 
+import contextlib
+from collections.abc import Callable
 from typing import Literal
 
 import streamlit as st
@@ -8,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import jobs
 from app.display import clean_for_display, esc_md
 from app.formats import count, duration
+from encoder.errors import InputError
 
 _SHOWN_JOBS = 5
 _Colour = Literal["blue", "orange", "green", "red", "gray"]
@@ -23,22 +26,29 @@ _LOST_HELP = "Its process is gone without a word. Resume: what it had finished i
 
 
 def draw_jobs() -> None:
-    """Draws the newest jobs; the page is drawn anew once the last working one has ended."""
-    newest = jobs.all_jobs()[:_SHOWN_JOBS]
-    if not newest:
+    """Draws the newest jobs and those that work; the page is drawn anew once the last working one has ended."""
+    shown = _shown_jobs()
+    if not shown:
         return
     st.subheader("Jobs", anchor=False)
-    works = any(jobs.status(job) in jobs.ALIVE for job in newest)
+    works = any(state in jobs.ALIVE for _, state in shown)
     st.fragment(_draw_list, run_every="1s" if works else None)(works)
 
 
 def _draw_list(was_working: bool) -> None:
-    newest = jobs.all_jobs()[:_SHOWN_JOBS]
-    states = {job.id: jobs.status(job) for job in newest}
-    if was_working and not any(state in jobs.ALIVE for state in states.values()):
+    shown = _shown_jobs()
+    if was_working and not any(state in jobs.ALIVE for _, state in shown):
         st.rerun()  # the cards show what the job has made
-    for job in newest:
-        _draw_job(job, states[job.id])
+    for job, state in shown:
+        _draw_job(job, state)
+
+
+def _shown_jobs() -> list[tuple[jobs.Job, jobs.State]]:
+    """The newest jobs, and every older one that still works: it must be possible to cancel it."""
+    found = [(job, jobs.status(job)) for job in jobs.all_jobs()]
+    return [
+        (job, state) for place, (job, state) in enumerate(found) if place < _SHOWN_JOBS or state in jobs.ALIVE
+    ]
 
 
 def _draw_job(job: jobs.Job, state: jobs.State) -> None:
@@ -63,8 +73,8 @@ def _draw_cancel(job: jobs.Job, place: DeltaGenerator) -> None:
         "Cancel" if job.cancelled_at is None else "Stop now",
         icon=":material/stop:",
         key=f"cancel_{job.id}",
-        on_click=_cancel,
-        args=(job,),
+        on_click=_ask,
+        args=(jobs.cancel, job),
         help="What is finished stays; resume goes on from there.",
         width="stretch",
     )
@@ -75,8 +85,8 @@ def _draw_resume(job: jobs.Job, place: DeltaGenerator) -> None:
         "Resume",
         icon=":material/replay:",
         key=f"resume_{job.id}",
-        on_click=_resume,
-        args=(job,),
+        on_click=_ask,
+        args=(jobs.resume, job),
         width="stretch",
     )
 
@@ -93,12 +103,10 @@ def _draw_remove(job: jobs.Job, place: DeltaGenerator) -> None:
     )
 
 
-def _cancel(job: jobs.Job) -> None:
-    jobs.cancel(job)
-
-
-def _resume(job: jobs.Job) -> None:
-    jobs.resume(job)
+def _ask(act: Callable[[jobs.Job], jobs.Job], job: jobs.Job) -> None:
+    # Another page was faster; the list drawn next shows what it did.
+    with contextlib.suppress(InputError):
+        act(job)
 
 
 def _draw_progress(job: jobs.Job) -> None:

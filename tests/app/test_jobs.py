@@ -167,3 +167,77 @@ def test_a_foreign_or_damaged_job_folder_is_passed_over(library_home, content):
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(content)
     assert jobs.all_jobs() == []
+
+
+def test_a_second_page_cannot_resume_what_the_first_has_resumed(worker):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    os.killpg(job.pid, signal.SIGKILL)
+    wait_for(lambda: jobs.status(job) == "lost")
+    first, second = latest(job), latest(job)
+    again = jobs.resume(first)
+    with pytest.raises(InputError, match="still at work"):
+        jobs.resume(second)
+    assert latest(job).pid == again.pid
+
+
+def test_a_page_drawn_before_a_resume_cancels_the_new_process(worker):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    stale = latest(job)
+    os.killpg(job.pid, signal.SIGKILL)
+    wait_for(lambda: jobs.status(job) == "lost")
+    again = jobs.resume(latest(job))
+    wait_for(lambda: jobs.progress(again).done == 3)
+    jobs.cancel(stale)
+    wait_for(lambda: jobs.status(latest(job)) == "cancelled")
+
+
+def test_a_second_page_kills_what_the_first_asked_to_stop(worker):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    os.kill(job.pid, signal.SIGSTOP)  # deaf to a polite request
+    jobs.cancel(job)
+    jobs.cancel(job)  # the same stale handle, as a page holds that was drawn before
+    wait_for(lambda: jobs.status(latest(job)) == "cancelled")
+
+
+def test_a_stale_handle_that_learns_the_end_keeps_what_another_page_wrote(worker):
+    job = worker("sleep")
+    wait_for(lambda: jobs.progress(job).done == 3)
+    jobs.cancel(latest(job))
+    wait_for(lambda: jobs.status(job) not in jobs.ALIVE)  # never heard of the wish
+    assert latest(job).cancelled_at is not None
+
+
+def test_a_removed_job_is_said_to_be_gone_and_a_resumed_one_is_not_removed(worker):
+    job, other = worker("quick"), worker("quick")
+    wait_for(lambda: {jobs.status(job), jobs.status(other)} == {"done"})
+    jobs.forget(job)
+    jobs.forget(job)
+    for act in (jobs.resume, jobs.cancel):
+        with pytest.raises(InputError, match="was removed from the list"):
+            act(job)
+    stale = latest(other)
+    file = other.folder / "job.json"
+    content = json.loads(file.read_text())
+    me = {"pid": os.getpid(), "exit_code": None, "process_start": jobs._process_start(os.getpid())}
+    file.write_text(json.dumps(content | me))
+    jobs.forget(stale)
+    assert [found.id for found in jobs.all_jobs()] == [other.id]
+
+
+def test_a_working_job_is_listed_however_old(library_home, monkeypatch):
+    from app.views import job_list
+
+    made = [jobs.Job(f"2026{n:02d}", "t", (), "x") for n in range(9, 0, -1)]
+    monkeypatch.setattr(jobs, "all_jobs", lambda: made)
+    monkeypatch.setattr(jobs, "status", lambda job: "running" if job.id == "202601" else "done")
+    assert [job.id for job, _ in job_list._shown_jobs()] == [
+        "202609",
+        "202608",
+        "202607",
+        "202606",
+        "202605",
+        "202601",
+    ]
