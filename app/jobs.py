@@ -119,10 +119,14 @@ def cancel(job: Job) -> Job:
 
 
 def forget(job: Job) -> None:
-    """Removes the folder of a job that has ended."""
+    """Removes the folder of a job that has ended, and the upload that it read, unless another job reads that too."""
     now = _load(job.folder)
-    if now is not None and status(now) not in ALIVE:
-        shutil.rmtree(job.folder, ignore_errors=True)
+    if now is None or status(now) in ALIVE:
+        return
+    shutil.rmtree(job.folder, ignore_errors=True)
+    needed = {argument for other in all_jobs() for argument in other.arguments}
+    for argument in set(now.arguments) - needed:
+        library.remove_upload(Path(argument))
 
 
 def all_jobs() -> list[Job]:

@@ -1,5 +1,7 @@
 """Where demo, collections, uploads and jobs of a user lie, and which collections the front end knows."""
 
+import contextlib
+import hashlib
 import json
 import os
 import re
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
-from encoder.atomic import write_json
+from encoder.atomic import write_bytes, write_json
 from encoder.errors import InputError
 
 _FORMAT = 1
@@ -33,6 +35,7 @@ _UPLOAD_ENDINGS = frozenset(
 )
 _PACKED_ENDINGS = frozenset({".gz", ".zst"})
 _LONGEST_NAME = 60
+_UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +113,16 @@ def collection_path(name: str) -> Path:
 
 
 def store_upload(client_name: str, content: bytes) -> Path:
-    """Writes an uploaded file under a name of ours and returns its path; of the client's name only the ending stays.
+    """Keeps an uploaded file and returns its path: the same for the same content and name, whoever uploads it again.
+
+    Of the client's name what is harmless in a path stays, as the title of a text without one; the folder is named by
+    the content.
 
     Raises:
         InputError: files of this ending are not read.
     """
-    endings = [ending.casefold() for ending in Path(client_name).suffixes[-2:]]
+    name = Path(client_name.replace("\\", "/")).name
+    endings = [ending.casefold() for ending in Path(name).suffixes[-2:]]
     packed = endings[-1:] if endings and endings[-1] in _PACKED_ENDINGS else []
     endings = endings if packed else endings[-1:]
     if len(endings) == len(packed) or any(ending not in _UPLOAD_ENDINGS for ending in endings[:1]):
@@ -124,11 +131,22 @@ def store_upload(client_name: str, content: bytes) -> Path:
             "uploaded file",
             f"use one of {', '.join(sorted(_UPLOAD_ENDINGS))}",
         )
-    folder = home() / "uploads" / uuid.uuid4().hex[:12]
-    folder.mkdir(parents=True)
-    path = folder / f"upload{''.join(endings)}"
-    path.write_bytes(content)
+    ending = "".join(endings)
+    words = re.sub(r"[^\w.-]+", " ", name[: -len(ending)]).strip("-._ ")
+    folder = home() / _UPLOADS / hashlib.sha256(content).hexdigest()[:16]
+    path = folder / f"{words[:_LONGEST_NAME].rstrip('-._ ') or 'upload'}{ending}"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
     return path
+
+
+def remove_upload(path: Path) -> None:
+    """Removes our copy of an uploaded file; any other file is left alone."""
+    if path.parent.parent == home() / _UPLOADS and path.is_file():
+        path.unlink()
+        with contextlib.suppress(OSError):  # the same content under another name
+            path.parent.rmdir()
 
 
 def _listed() -> list[Path]:

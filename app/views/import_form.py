@@ -63,7 +63,8 @@ def _chosen_source(typed: str, upload: Any) -> tuple[Path | None, str]:
     """
     if upload is not None:
         stored = st.session_state.setdefault(session.UPLOADS, {})
-        if upload.file_id not in stored:  # once an upload, not at each run of the page
+        kept = stored.get(upload.file_id)
+        if kept is None or not kept.exists():  # once an upload, not at each run of the page
             stored[upload.file_id] = library.store_upload(upload.name, upload.getvalue())
         return stored[upload.file_id], Path(upload.name).name.split(".")[0]
     if not typed.strip():

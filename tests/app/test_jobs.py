@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from app import jobs
+from app import jobs, library
 from encoder.errors import InputError
 
 WORKER = """
@@ -47,8 +47,8 @@ def worker(library_home, monkeypatch):
     )
     started = []
 
-    def start(kind):
-        started.append(jobs.start(f"Import {kind}", [kind], library_home / "into"))
+    def start(kind, *arguments):
+        started.append(jobs.start(f"Import {kind}", [kind, *arguments], library_home / "into"))
         return started[-1]
 
     yield start
@@ -225,6 +225,16 @@ def test_a_removed_job_is_said_to_be_gone_and_a_resumed_one_is_not_removed(worke
     file.write_text(json.dumps(content | me))
     jobs.forget(stale)
     assert [found.id for found in jobs.all_jobs()] == [other.id]
+
+
+def test_an_upload_goes_with_the_last_job_that_reads_it(worker):
+    upload = library.store_upload("a.csv", b"x")
+    first, second = worker("quick", str(upload)), worker("quick", str(upload))
+    wait_for(lambda: {jobs.status(first), jobs.status(second)} == {"done"})
+    jobs.forget(first)
+    assert upload.exists()
+    jobs.forget(second)
+    assert not upload.exists()
 
 
 def test_a_working_job_is_listed_however_old(library_home, monkeypatch):

@@ -72,12 +72,16 @@ def test_a_name_without_letters_is_refused(library_home, name):
 @pytest.mark.parametrize(
     ("name", "stored"),
     [
-        ("../../x.csv", "upload.csv"),
-        ("a b'\"; rm.JSONL.gz", "upload.jsonl.gz"),
-        ("\0.tar.parquet", "upload.parquet"),
+        ("../../x.csv", "x.csv"),
+        ("C:\\temp\\My report 2024.PDF", "My report 2024.pdf"),
+        ("a b'\"; rm.JSONL.gz", "a b rm.jsonl.gz"),
+        ("--into=x*[?].csv", "into x.csv"),
+        ("\0.tar.parquet", "tar.parquet"),
+        ("\udcff\x1b.csv", "upload.csv"),
+        ("日本語" * 99 + ".csv", "日本語" * 20 + ".csv"),
     ],
 )
-def test_of_an_uploaded_name_only_the_ending_stays(library_home, name, stored):
+def test_of_an_uploaded_name_what_is_harmless_stays(library_home, name, stored):
     path = library.store_upload(name, b"x")
     assert path.name == stored
     assert path.parent.parent == library_home / "uploads"
@@ -97,3 +101,22 @@ def test_a_collection_that_can_be_searched_is_shown_first(library_home):
     (ready / "publish").mkdir()
     (ready / "publish" / "000001.json").write_text("{}")
     assert library.find("").key == "ready"
+
+
+def test_the_same_upload_is_kept_once(library_home):
+    first, again = library.store_upload("a.csv", b"x"), library.store_upload("a.csv", b"x")
+    assert first == again
+    other = library.store_upload("a.csv", b"y")
+    assert other != first
+    renamed = library.store_upload("b.csv", b"x")
+    assert (renamed.parent, renamed.name) == (first.parent, "b.csv")
+
+
+def test_an_upload_is_removed_and_no_other_file(library_home, tmp_path):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("x")
+    path = library.store_upload("a.csv", b"x")
+    for each in (mine, path, library_home / "uploads" / "x" / "gone.csv"):
+        library.remove_upload(each)
+    assert mine.exists()
+    assert not path.parent.exists()

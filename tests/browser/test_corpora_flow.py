@@ -39,7 +39,7 @@ def test_an_uploaded_file_becomes_a_corpus_that_is_searched(open_page, home):
     page.get_by_role("button", name="Start the import").click()
     expect(page.get_by_text("Import owls")).to_be_visible()
     expect(page.locator(".st-key-card_owls")).to_be_visible(timeout=120_000)
-    assert [path.name for path in (home / "uploads").rglob("*.csv")] == ["upload.csv"]
+    assert [path.name for path in (home / "uploads").rglob("*.csv")] == ["My owls.csv"]
     page.locator(".st-key-card_owls").get_by_role("button", name="Search").click()
     field = page.locator(".st-key-query input")
     field.fill("where do owls sleep")
