@@ -1,5 +1,7 @@
 """The import form: a file by upload or by its path, its columns, a name, and the job that indexes it."""
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,16 @@ _PATH_TAB = ":material/folder_open: Path on this machine"
 _UPLOAD_TAB = ":material/upload: Upload"
 _DEMO_TAB = ":material/science: Demo"
 _ROLE_LABELS = {"text": "Column of the text", "title": "Column of the title", "id": "Column of the id"}
+_KEPT_SURVEYS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Surveyed:
+    """What a look at a source found: roles to columns, the other columns, and sentences for people."""
+
+    guessed: dict[str, str]
+    columns: list[str]
+    notes: list[str]
 
 
 def draw_import(*, demo_first: bool) -> None:
@@ -78,11 +90,9 @@ def _chosen_source(typed: str, upload: Any) -> tuple[Path | None, str]:
 
 
 def _draw_columns(source: Path, name: str) -> None:
-    from indexer.sources import open_sources
-
     named = st.session_state.get(f"named_text_{source}") or None
     try:
-        opened = open_sources([str(source)], text=named)
+        opened = _survey(str(source), _stamp(source), named)
     except InputError as error:
         show_error(error)
         st.text_input("Name of the column that holds the text", key=f"named_text_{source}")
@@ -91,7 +101,7 @@ def _draw_columns(source: Path, name: str) -> None:
     st.code(clean_for_display(str(source)), language=None, wrap_lines=True)
     for note in opened.notes:
         st.text(clean_for_display(note))
-    chosen = _choose_roles(opened.guessed, list(opened.columns), source)
+    chosen = _choose_roles(opened.guessed, opened.columns, source)
     title = st.text_input("Name of the corpus", value=one_line(name), key=f"import_name_{source}")
     if title.strip() and library.collection_path(title).exists():
         st.caption(
@@ -104,6 +114,28 @@ def _draw_columns(source: Path, name: str) -> None:
     ):
         given = {"text": named} if named else {}
         _start(source, title, given | chosen)
+
+
+@st.cache_data(max_entries=_KEPT_SURVEYS, show_spinner="Looking at the source …")
+def _survey(source: str, stamp: tuple[int, int, int], text: str | None) -> _Surveyed:
+    """Looked at once for each state of the source, not at each run of the page: a look may read 50 MB.
+
+    Raises:
+        InputError: the source cannot be read, or its text column is not obvious.
+    """
+    from indexer.sources import open_sources
+
+    opened = open_sources([source], text=text)
+    return _Surveyed(dict(opened.guessed), list(opened.columns), list(opened.notes))
+
+
+def _stamp(source: Path) -> tuple[int, int, int]:
+    """How many files, how large, and when one of them was changed last."""
+    try:
+        states = [path.stat() for path in (source, *(source.rglob("*") if source.is_dir() else ()))]
+    except OSError:
+        return 0, 0, time.time_ns()  # something moves in it: look again
+    return len(states), sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
 
 
 def _choose_roles(guessed: dict[str, str], columns: list[str], source: Path) -> dict[str, str]:

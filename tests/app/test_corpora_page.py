@@ -91,6 +91,26 @@ def test_a_chosen_column_is_passed_on(library_home, open_app, started):
     assert started[0][1][4:] == ["--text=-other"]
 
 
+def test_a_source_is_looked_at_once_until_it_changes(library_home, open_app, started, monkeypatch):
+    from indexer import sources
+
+    looks, look = [], sources.open_sources
+    monkeypatch.setattr(
+        sources, "open_sources", lambda *specs, **named: looks.append(specs) or look(*specs, **named)
+    )
+    file = library_home / "news.csv"
+    text = "A long enough sentence of prose that is surely the text of this table, number"
+    pd.DataFrame({"body": [f"{text} {n}." for n in range(5)], "year": range(5)}).to_csv(file, index=False)
+    test = open_app("corpora")
+    test.text_input(key="import_path").set_value(str(file)).run()
+    test.run()
+    assert len(looks) == 1
+    pd.DataFrame({"other": [f"{text} {n}." for n in range(6)], "year": range(6)}).to_csv(file, index=False)
+    test.run()
+    assert len(looks) == 2
+    assert {box.label: box.value for box in test.selectbox}["Column of the text"] == "other"
+
+
 def test_a_path_without_a_file_is_named(library_home, open_app):
     test = open_app("corpora")
     test.text_input(key="import_path").set_value("/no/such/file.csv").run()
