@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from encoder.embedder import Embedder
-from encoder.errors import CollectionError, InputError
+from encoder.errors import CollectionError, IndexMismatchError, InputError
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.hits import MODES, Mode, SearchResult
@@ -22,7 +22,7 @@ from indexer.query.facets import column_range, column_values
 from indexer.query.filters import parse_filter, print_filter, to_lance
 from indexer.query.ranking import Clock, RowQuery, Search
 from indexer.query.snapshot import Allowed, Snapshot
-from indexer.storage.row_schema import WORD_COLUMN
+from indexer.storage.row_schema import TEXT_COLUMNS
 
 __all__ = ["MOST_HITS", "RowQuery", "Searcher"]
 
@@ -171,7 +171,9 @@ class Searcher:
         snapshot = self.snapshot
         try:
             return self._answer(snapshot, queries, ask)
-        except CollectionError:  # its files were cleaned away: it is older than what is kept
+        # Its files were cleaned away, since it is older than what is kept; or another thread has opened the
+        # re-embedded collection meanwhile, with an encoder that did not make the vectors of this snapshot.
+        except (CollectionError, IndexMismatchError):
             with self._lock:
                 if not self._renew() and snapshot is self._snapshot:
                     raise
@@ -182,11 +184,13 @@ class Searcher:
         self, snapshot: Snapshot, queries: Sequence[str | NDArray[np.float32] | RowQuery], ask: "_Ask"
     ) -> list[SearchResult]:
         clock = Clock()
+        embedder = None
         if ask.mode != "keyword" and any(isinstance(query, str) for query in queries):
             with clock.step("load"):
-                _ = self.embedder
+                embedder = self.embedder
+            snapshot.collection.check_encoder(embedder)
         with clock.step("encode"):
-            vectors = self._vectors(snapshot, queries, ask.mode)
+            vectors = self._vectors(snapshot, queries, embedder)
         with clock.step("filter"):
             allowed, condition = self._allowed(snapshot, ask.where)
         results = []
@@ -197,23 +201,25 @@ class Searcher:
         return results
 
     def _vectors(
-        self, snapshot: Snapshot, queries: Sequence[str | NDArray[np.float32] | RowQuery], mode: Mode
+        self,
+        snapshot: Snapshot,
+        queries: Sequence[str | NDArray[np.float32] | RowQuery],
+        embedder: Embedder | None,
     ) -> list[NDArray[np.float32] | None]:
         vectors: list[NDArray[np.float32] | None] = []
         texts: list[str] = []
         for query in queries:
             if isinstance(query, str):
                 _check_text(query)
-                if mode != "keyword":
-                    texts.append(query)
+                texts.append(query)
                 vectors.append(None)
             elif isinstance(query, RowQuery):
                 vectors.append(snapshot.vector(self._row_id(snapshot, query.passage_id)))
             else:
                 vectors.append(_unit(query, snapshot.collection.settings.dimension))
-        if not texts:
+        if not texts or embedder is None:
             return vectors
-        encoded = iter(self.embedder.encode_query(texts))
+        encoded = iter(embedder.encode_query(texts))
         return [next(encoded) if isinstance(q, str) else v for q, v in zip(queries, vectors, strict=True)]
 
     def _row_id(self, snapshot: Snapshot, passage_id: str) -> int:
@@ -235,14 +241,14 @@ class Searcher:
         return snapshot.allow(print_filter(tree), condition), condition
 
     def document(self, document_id: str) -> Document:
-        """The whole document, put together from its passages; white space between passages may differ.
+        """The whole document, put together from its passages, to the character.
 
         Raises:
             InputError: there is no such document in the version searched.
         """
         snapshot = self.snapshot
         fields = snapshot.collection.settings.column_fields
-        wanted = ["title", WORD_COLUMN, "text_at", "char_start", "char_end", *fields.values()]
+        wanted = ["title", *TEXT_COLUMNS, *fields.values()]
         batches = list(snapshot.store.scan(wanted, condition=pc.field("doc_id") == clean_text(document_id)))
         rows = pa.Table.from_batches(batches) if batches else None
         if rows is None or not rows.num_rows:

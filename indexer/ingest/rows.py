@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -65,7 +65,10 @@ def prepare(document: Document, settings: CollectionSettings, source_id: str | N
             rest[name] = value
     extra = json.dumps(rest, sort_keys=True, default=str, ensure_ascii=False) if rest else None
     cut = f"{settings.window}/{settings.overlap}/{settings.encoder_fingerprint}"
-    described = json.dumps(metadata, sort_keys=True, default=str, ensure_ascii=False)
+    known = {
+        name: value for name, value in metadata.items() if value is not None
+    }  # no value, or no such column
+    described = json.dumps(known, sort_keys=True, default=str, ensure_ascii=False)
     return Prepared(
         Document(
             clean_text(source_id or document.id or ""), title, text, metadata, document.row, document.origin
@@ -139,6 +142,7 @@ def new_rows(
     """
     flat = [(prepared, passage) for prepared, passages in batch for passage in passages]
     _check_vectors(vectors, flat)
+    gaps = [pair for prepared, passages in batch for pair in _gaps(prepared.document.text, passages)]
     halves = pa.array(vectors.astype(np.float16).reshape(-1))
     values: dict[str, Any] = {
         "id": [passage_id(prepared, passage.number) for prepared, passage in flat],
@@ -152,6 +156,8 @@ def new_rows(
         "title": [prepared.document.title for prepared, _ in flat],
         "content": [passage.content for _, passage in flat],
         "text_at": [len(passage.content) - (passage.end - passage.start) for _, passage in flat],
+        "gap_before": [before for before, _ in gaps],
+        "gap_after": [after for _, after in gaps],
         "source": [prepared.document.origin or source for prepared, _ in flat],
         "ingest_id": [uuid.uuid4().hex[:12]] * len(flat),
         "extra": [prepared.extra for prepared, _ in flat],
@@ -160,6 +166,15 @@ def new_rows(
     for name, stored in settings.column_fields.items():
         values[stored] = [prepared.metadata.get(name) for prepared, _ in flat]
     return _table(schema, values)
+
+
+def _gaps(text: str, passages: Sequence[Passage]) -> Iterator[tuple[str, str]]:
+    """For each passage the text between the end of those before it and its start, and after the last the rest."""
+    end = 0
+    for passage in passages:
+        before = text[end : passage.start]
+        end = max(end, passage.end)
+        yield before, text[end:] if passage is passages[-1] else ""
 
 
 def _check_vectors(vectors: NDArray[np.float32], flat: Sequence[tuple[Prepared, Passage]]) -> None:
@@ -210,22 +225,21 @@ def rows_with_metadata(
 
 
 def rebuild_text(passages: pa.Table) -> str:
-    """The document's text from its passages, every character at its offset.
-
-    Passages cover all but white space, so what lies between two of them becomes spaces.
+    """The document's text from its passages, to the character.
 
     Args:
-        passages: rows of one document with content, text_at, char_start and char_end.
+        passages: rows of one document with the columns `TEXT_COLUMNS`.
     """
     order = pc.sort_indices(passages, sort_keys=[("char_start", "ascending")])
-    text, end = [], 0
+    text, end, after = [], 0, ""
     for row in passages.take(order).to_pylist():
         piece = row["content"][row["text_at"] :]
         start = row["char_start"]
         if start > end:
-            text.append(" " * (start - end))
+            text.append(row["gap_before"])
             end = start
         if row["char_end"] > end:
             text.append(piece[end - start :])
             end = row["char_end"]
-    return "".join(text)
+        after = row["gap_after"]
+    return "".join([*text, after])

@@ -12,7 +12,7 @@ from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.ingest.rows import rebuild_text
 from indexer.sources.source import MetadataType, Source
-from indexer.storage.row_schema import WORD_COLUMN
+from indexer.storage.row_schema import TEXT_COLUMNS
 from indexer.storage.store import RowStore
 
 _DOCUMENTS = 512
@@ -52,11 +52,8 @@ class RowsSource(Source):
             "doc_id",
             "source",
             "title",
-            WORD_COLUMN,
-            "text_at",
-            "char_start",
-            "char_end",
             "extra",
+            *TEXT_COLUMNS,
             *self._fields.values(),
         ]
         for at in range(0, len(names), rows):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from encoder.errors import InputError
-from indexer.sources.arrow_values import is_left_out, metadata_type, python_values
+from indexer.sources.arrow_values import BEYOND, is_left_out, metadata_type, python_values
 from indexer.sources.columns import looks_like_id
 from indexer.sources.compressed import readable
 from indexer.sources.lines import BATCH_CHARS
@@ -59,7 +59,8 @@ class ArrowReader(Reader):
             for batch in self._small_batches(names, SAMPLE_ROWS):
                 for name in names:
                     values = python_values(batch.column(name))
-                    known = [value for value in values if value is not None]
+                    is_time = columns[name].type in ("date", "timestamp")
+                    known = [v for v in values if v is not None and not (is_time and v == BEYOND)]
                     columns[name].values = [v[:SAMPLE_CHARS] if type(v) is str else v for v in known]
                     columns[name].n_rows = len(values)
                 break
@@ -75,7 +76,7 @@ class ArrowReader(Reader):
         n = 0
         with self._soundly():
             for batch in self._small_batches([name], _UNIQUE_BATCH):
-                seen.update(batch.column(name).to_pylist())
+                seen.update(python_values(batch.column(name)))
                 n += batch.num_rows
                 if len(seen) < n or None in seen or n >= _UNIQUE_ROWS:
                     break

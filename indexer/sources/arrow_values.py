@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 
 from indexer.sources.source import MetadataType
 
+BEYOND = "out of range"
+
 
 def metadata_type(arrow: pa.DataType) -> MetadataType | None:
     """The type that such a column has in a collection; None where nothing is known because all is null."""
@@ -55,14 +57,27 @@ def is_left_out(arrow: pa.DataType) -> bool:
 
 
 def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """The values as Python objects of the column's metadata type; structs, maps and odd lists as JSON text."""
+    """The values as Python objects of the column's metadata type; structs, maps and odd lists as JSON text.
+
+    What Python cannot hold (a date beyond the year 9999) becomes the text `BEYOND`, which fits no column but one of texts.
+    """
+    try:
+        return _python_values(column)
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError):  # ArrowInvalid is a ValueError too
+        if len(column) == 1:
+            return [BEYOND]
+        return [value for i in range(len(column)) for value in python_values(column.slice(i, 1))]
+
+
+def _python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     arrow = column.type
     if pa.types.is_dictionary(arrow):
         return python_values(pc.cast(column, arrow.value_type))
     if pa.types.is_timestamp(arrow):
-        return pc.cast(column, pa.timestamp("us"), safe=False).to_pylist()
-    if pa.types.is_date64(arrow):
-        return pc.cast(column, pa.date32()).to_pylist()
+        # Nanoseconds are cut off; of coarser units nothing is lost, unless the number is too large.
+        return pc.cast(column, pa.timestamp("us"), safe=arrow.unit != "ns").to_pylist()
     if pa.types.is_decimal(arrow):
         return pc.cast(column, pa.float64(), safe=False).to_pylist()
     values: list[Any] = column.to_pylist()

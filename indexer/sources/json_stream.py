@@ -16,6 +16,8 @@ _WRAPPED = re.compile(
     r'\{\s*(?:"[^"\\]{0,99}"\s*:\s*(?:"[^"\\]{0,999}"|[\w.+-]{1,99})\s*,\s*){0,50}"[^"\\]{0,99}"\s*:\s*\[\s*\{'
 )
 _DECODER = json.JSONDecoder()
+# For whole numbers of more digits than Python converts: they stay text.
+_PATIENT_DECODER = json.JSONDecoder(parse_int=lambda digits: digits if len(digits) > 4000 else int(digits))
 
 
 def has_one_object_a_line(sample: str, *, is_whole: bool, is_called_lines: bool) -> bool:
@@ -50,6 +52,15 @@ def _is_object(line: str) -> bool:
         return isinstance(json.loads(line), dict) and line.lstrip() == line
     except ValueError:
         return False
+
+
+def _decoded(text: str, at: int) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _PATIENT_DECODER.raw_decode(text, at)
 
 
 class JsonStream:
@@ -149,7 +160,7 @@ class JsonStream:
         while True:
             self._peek()
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = _decoded(self._text, self._at)
             except json.JSONDecodeError as error:
                 # Only what stands at the end of what is held may be mended by reading on.
                 is_cut = (

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from encoder.errors import CollectionError
 
 WORD_COLUMN = "content"
+# What `indexer.ingest.rows.rebuild_text` makes the text of a document from.
+TEXT_COLUMNS = (WORD_COLUMN, "text_at", "char_start", "char_end", "gap_before", "gap_after")
 
 _ARROW_TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -40,6 +42,8 @@ def row_schema(dimension: int, columns: dict[str, str], column_fields: dict[str,
         pa.field("title", pa.string(), nullable=False),
         pa.field(WORD_COLUMN, pa.string(), nullable=False),
         pa.field("text_at", pa.int32(), nullable=False),  # where the passage starts in `content`
+        pa.field("gap_before", pa.string(), nullable=False),  # white space that no passage covers
+        pa.field("gap_after", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("ingest_id", pa.string(), nullable=False),
         pa.field("extra", pa.string()),

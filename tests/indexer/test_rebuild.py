@@ -237,3 +237,26 @@ def test_passages_stay_as_long_as_the_new_encoder_allows_and_the_index_can_be_ch
     assert collection.publication().segments[0].kind == "rabitq"
     collection.rebuild(encoder=WordEmbedder("short", dimension=16, max_tokens=20))
     assert (collection.settings.window, collection.settings.overlap) == (20, 5)
+
+
+PARAGRAPHS = "\n\n".join(f"Paragraph {i} has a line.\n\tAnd another   one, number {i}." for i in range(40))
+
+
+@pytest.mark.parametrize("text", [PARAGRAPHS, f"  \n{PARAGRAPHS}\n\n \t", " short ", f"\u3000{LONG}\u2028"])
+def test_a_document_comes_back_to_the_character_and_is_not_encoded_again(tmp_path, text):
+    source = [doc("a", text, "Title"), *numbered(3)]
+    collection, encoder = new_collection(tmp_path / "c", source, window=32, overlap=4)
+    assert Searcher(collection, encoder).document("a").text == text
+    new = WordEmbedder("new", dimension=24, max_tokens=40)
+    collection.rebuild(encoder=new)
+    assert Searcher(collection, new).document("a").text == text
+    new.n_encoded = 0
+    done = collection.add(ListSource(source), encoder=new)
+    assert (done.unchanged, new.n_encoded) == (4, 0)
+
+
+@pytest.mark.parametrize("text", [PARAGRAPHS, f"  \n{PARAGRAPHS}\n\n \t"])
+def test_new_metadata_keep_the_text_to_the_character(tmp_path, text):
+    collection, encoder = new_collection(tmp_path / "c", [doc("a", text, year=1)], window=32, overlap=4)
+    assert collection.add(ListSource([doc("a", text, year=2)]), encoder=encoder).metadata_changed == 1
+    assert Searcher(collection, encoder).document("a").text == text

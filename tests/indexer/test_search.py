@@ -195,3 +195,25 @@ def test_a_snapshot_without_room_for_rows_says_so(tmp_path):
     (collection.path / "rows.lance").rename(collection.path / "gone")
     with pytest.raises(CollectionError, match="cannot be read"):
         Searcher(collection, encoder)
+
+
+def test_a_search_on_the_old_state_is_not_answered_with_the_encoder_of_the_new(tmp_path, monkeypatch):
+    """One thread has its snapshot, another opens the re-embedded collection before the first has encoded."""
+    collection, encoder = new_collection(tmp_path / "c", numbered(20))
+    new = WordEmbedder("new", dimension=24)
+    made = {"words": encoder, "new": new}
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec, **_: made[spec])
+    searcher = Searcher(Collection.open(tmp_path / "c"))
+    searcher.search("d7")
+    answer = searcher._answer
+
+    def overtaken(snapshot, *rest):
+        if snapshot.collection.settings.encoder_name == "words":
+            collection.rebuild(encoder=new)
+            with searcher._lock:
+                searcher._renew()
+        return answer(snapshot, *rest)
+
+    monkeypatch.setattr(searcher, "_answer", overtaken)
+    assert searcher.search("words about number d7").hits[0].document_id == "d7"
+    assert searcher.embedder is new

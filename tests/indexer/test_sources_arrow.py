@@ -206,3 +206,28 @@ def test_rows_are_read_in_small_batches_when_they_are_large(tmp_path):
 def test_a_table_without_rows_is_refused():
     with pytest.raises(InputError, match="table has no rows"):
         open_sources([table(5).slice(0, 0)])
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("us"), pa.timestamp("s"), pa.timestamp("ms", "UTC"), pa.date32(), pa.date64()]
+)
+def test_a_time_beyond_the_year_9999_is_no_value_and_counted(tmp_path, kind):
+    beyond = {"date32[day]": 10**7, "timestamp[us]": 10**18}.get(str(kind), 864 * 10**12)
+    numbers = pa.array([0, beyond, None], pa.int32() if kind == pa.date32() else pa.int64())
+    texts = [f"some words of prose about whale number {i}" for i in range(3)]
+    made = pa.table({"text": texts, "when": numbers.cast(kind)})
+    pq.write_table(made, tmp_path / "a.parquet")
+    for spec in (made, tmp_path / "a.parquet"):
+        source = open_sources([spec], text="text")
+        found = [d.metadata["when"] for d in documents(source)]
+        assert found[1:] == [None, None] and found[0].year == 1970
+        assert source.misfits == {"when": 1}
+
+
+def test_what_python_cannot_hold_inside_a_record_is_no_reason_to_stop(tmp_path):
+    times = pa.array([0, 10**18], pa.int64()).cast(pa.timestamp("us"))
+    records = pa.StructArray.from_arrays([times], ["when"])
+    texts = ["some words of prose about whales", "some words of prose about snow"]
+    pq.write_table(pa.table({"text": texts, "more": records}), tmp_path / "a.parquet")
+    found = [d for batch in open_sources([tmp_path / "a.parquet"], text="text").batches() for d in batch]
+    assert "1970-01-01" in found[0].metadata["more"] and found[1].metadata["more"] == "out of range"

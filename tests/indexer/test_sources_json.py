@@ -194,3 +194,11 @@ def test_any_objects_can_be_read(tmp_path_factory, records, is_array):
     for document in found:
         assert set(document.metadata) == set(source.columns)
         json.dumps([str(v) for v in document.metadata.values()], ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("wrap", ["[{}]", '{{"data": [{}]}}'])
+def test_a_number_of_too_many_digits_is_kept_as_text(tmp_path, wrap):
+    number = "9" * 5000
+    items = ", ".join(f'{{"text": "{PROSE} {i}", "n": {n}}}' for i, n in enumerate(["1", number, "-3"]))
+    source = open_sources([write(tmp_path / "a.json", wrap.format(items))])
+    assert [d.metadata["n"] for d in documents(source)] == ["1", number, "-3"]
