@@ -102,10 +102,6 @@ class VectorFile:
         """Vectors `start` to `stop` in order, float32 [N, D]."""
         return np.ascontiguousarray(self._bytes[start:stop]).view(np.float16).astype(np.float32)
 
-    def halves(self, start: int, stop: int) -> NDArray[np.float16]:
-        """Vectors `start` to `stop` as stored, float16 [N, D]."""
-        return np.ascontiguousarray(self._bytes[start:stop]).view(np.float16)
-
     def nearest(
         self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:

@@ -29,9 +29,8 @@ def test_the_file_is_the_one_that_faiss_writes(tmp_path, dimension):
     index.add(vectors.astype(np.float32))
     made = written(tmp_path, vectors)
     assert made.path.read_bytes() == faiss.serialize_index(index).tobytes()
-    assert np.array_equal(made.halves(0, 13), vectors) and np.array_equal(
-        made.block(2, 5), vectors[2:5].astype(np.float32)
-    )
+    assert np.array_equal(made.block(0, 13), vectors.astype(np.float32))
+    assert np.array_equal(made.block(2, 5), vectors[2:5].astype(np.float32))
 
 
 @pytest.mark.parametrize("allowed_share", [None, 0.02, 0.1, 0.15, 0.5, 0.9, 1.0])

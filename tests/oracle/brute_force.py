@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 
-from indexer.query.filters import matches, parse_filter
+from indexer.query.filters import parse_filter
 from indexer.query.keywords import parse_keywords
+from tests.oracle.filter_truth import matches
 
 
 def truth_of(collection):

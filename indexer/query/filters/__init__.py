@@ -1,4 +1,4 @@
-"""The filter language: text to a tree, a tree to text, to Lance, or to an answer for one row.
+"""The filter language: text to a tree, a tree to text or to Lance.
 
     year >= 2020 and (topic = physics or tags contains 'open data') and title is not null
 
@@ -13,17 +13,13 @@ out the rows without a year; `year is null` finds them. NaN counts as missing. T
 """
 
 from indexer.query.filters.compile import to_lance
-from indexer.query.filters.evaluate import matches, truth
 from indexer.query.filters.parse import parse_filter
-from indexer.query.filters.tree import Column, Filter, columns_of, print_filter
+from indexer.query.filters.tree import Column, Filter, print_filter
 
 __all__ = [
     "Column",
     "Filter",
-    "columns_of",
-    "matches",
     "parse_filter",
     "print_filter",
     "to_lance",
-    "truth",
 ]

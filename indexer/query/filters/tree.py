@@ -1,7 +1,6 @@
 """The tree of a filter and its canonical text; no parsing, no engine."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -103,26 +102,10 @@ def negate(part: Filter) -> Filter:
     return part.part if isinstance(part, Not) else Not(part)
 
 
-def leaves(tree: Filter) -> Iterator[Leaf]:
-    """Every condition of the tree, from left to right."""
-    if isinstance(tree, Not):
-        yield from leaves(tree.part)
-    elif isinstance(tree, And | Or):
-        for part in tree.parts:
-            yield from leaves(part)
-    else:
-        yield tree
-
-
 def depth_of(tree: Filter) -> int:
     """How many `and`, `or` and `not` stand one inside another; 0 for a single condition."""
     parts = tree.parts if isinstance(tree, And | Or) else (tree.part,) if isinstance(tree, Not) else ()
     return 1 + max(map(depth_of, parts)) if parts else 0
-
-
-def columns_of(tree: Filter) -> frozenset[str]:
-    """Names of the columns that the filter reads."""
-    return frozenset(leaf.column.name for leaf in leaves(tree))
 
 
 def print_filter(tree: Filter) -> str:

@@ -1,4 +1,4 @@
-"""The answer of a filter for one row, in plain Python: the oracle of the tests, and for columns Lance does not hold."""
+"""The answer of a filter for one row, in plain Python: the oracle of what Lance answers."""
 
 import operator
 from collections.abc import Callable, Mapping
