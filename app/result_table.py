@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.formats import count
 from app.table import Marked, TableColumn
 from encoder.errors import InputError
-from indexer.hits import Hit, Provenance, SearchResult
+from indexer.hits import Hit, SearchResult
 from indexer.query.keywords import query_words
 from indexer.query.snippets import best_window, mark_words
 
@@ -69,17 +68,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def provenance_line(provenance: Provenance) -> str:
-    """Where the answer came from, in one line."""
-    index = "exact" if provenance.mode == "exact" else f"measured recall@10 {provenance.recall:.2f}"
-    parts = [
-        f"{count(provenance.matching)} of {count(provenance.rows)} passages",
-        f"version {provenance.version}",
-        f"encoder {provenance.encoder}",
-        f"index {provenance.index} ({index})",
-        f"{provenance.milliseconds['total']:.0f} ms",
-        *provenance.notes,
-    ]
-    return " · ".join(parts)

@@ -90,7 +90,8 @@ def _as_json(result: "SearchResult") -> dict[str, Any]:
 
 def _show(args: argparse.Namespace, result: "SearchResult") -> None:
     from app.output import print_table, write_lines, write_note
-    from app.result_table import provenance_line, result_table
+    from app.provenance import provenance_line
+    from app.result_table import result_table
 
     if result.hits:
         columns, rows = result_table(result, args.show)
@@ -100,7 +101,17 @@ def _show(args: argparse.Namespace, result: "SearchResult") -> None:
         write_lines(
             [f"nothing found among {matching:,} passages" + (" that pass the filter" if args.where else "")]
         )
-    write_note(provenance_line(result.provenance))
+    write_note(
+        " · ".join([provenance_line(result.provenance, str), *_load_time(result), *result.provenance.notes])
+    )
+
+
+def _load_time(result: "SearchResult") -> list[str]:
+    """A part of the line for an encoder that took long to load; the total leaves that out."""
+    from app.formats import duration
+
+    seconds = result.provenance.milliseconds.get("load", 0.0) / 1000
+    return [f"encoder loaded in {duration(seconds)}"] if seconds > 1 else []
 
 
 def _search_many(args: argparse.Namespace, searcher: "Searcher") -> int:

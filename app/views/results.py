@@ -10,10 +10,11 @@ from app import session
 from app.display import esc_md
 from app.exports import to_csv, to_jsonl, to_parquet
 from app.formats import count, milliseconds, plural, score
+from app.provenance import provenance_line
 from app.rows import ROWS_A_PAGE, query_words, table_row
 from app.theme import DETAIL_WIDTH, HIT_ROW_PX, HITS_HEIGHT_PX, SCORE_HELP, TABLE_WIDTH
 from app.views.hit_detail import show_hit
-from indexer.hits import Hit, Provenance, SearchResult
+from indexer.hits import Hit, SearchResult
 
 _HEADER_PX = 38
 _EXPORTS: dict[str, tuple[str, Callable[[SearchResult, str], bytes], str]] = {
@@ -40,23 +41,6 @@ def show_results(opened: session.Opened, corpus: str, result: SearchResult) -> N
         _draw_actions(opened, corpus, result)
     with detail:
         show_hit(opened, picked, words)
-
-
-def provenance_line(provenance: Provenance) -> str:
-    """How the answer was made, in one line of Markdown."""
-    rows = plural(provenance.rows, "passage")
-    if provenance.matching != provenance.rows:
-        rows = f"{count(provenance.matching)} of {rows}"
-    trust = "exact" if provenance.mode == "exact" else f"measured recall@10 {score(provenance.recall)}"
-    total = provenance.milliseconds.get("total", sum(provenance.milliseconds.values()))
-    parts = (
-        rows,
-        f"version {count(provenance.version)}",
-        f"encoder {esc_md(provenance.encoder)}",
-        milliseconds(total),
-        f"index {esc_md(provenance.index)}, {trust}",
-    )
-    return " · ".join(parts)
 
 
 def _draw_like_line() -> None:
@@ -108,7 +92,7 @@ def _take_page(key: str) -> None:
 
 
 def _draw_origin(opened: session.Opened, result: SearchResult) -> None:
-    st.caption(provenance_line(result.provenance))
+    st.caption(provenance_line(result.provenance, esc_md))
     for note in result.provenance.notes:
         st.text(note)
     unpublished = opened.info.get("unpublished_rows", 0)

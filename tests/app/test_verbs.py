@@ -109,7 +109,18 @@ def test_search_shows_a_table(capsys, collection):
     head, first, *_ = captured.out.splitlines()
     assert head.split()[:4] == ["#", "score", "title", "passage"]
     assert first.split()[2] in {"Roads", "Tax"}
-    assert "4 of 4 passages · version 1 · encoder words · index flat (exact)" in captured.err
+    assert captured.err.startswith("4 passages · version 1 · encoder words · ")
+    assert captured.err.endswith(" ms · index flat, exact\n")
+
+
+@pytest.mark.parametrize(("load_ms", "said"), [(3_400.0, True), (900.0, False)])
+def test_search_tells_a_long_load_apart_from_the_search(capsys, collection, monkeypatch, load_ms, said):
+    from indexer.query.ranking import Clock
+
+    spent = Clock.milliseconds
+    monkeypatch.setattr(Clock, "milliseconds", lambda clock: {**spent(clock), "load": load_ms})
+    assert main(["search", str(collection), "roads"]) == 0
+    assert (" · encoder loaded in 3 s\n" in capsys.readouterr().err) == said
 
 
 def test_search_json_carries_scores_spans_and_provenance(capsys, collection):
