@@ -208,7 +208,7 @@ class _Job:
 
     def _meet(self, prepared: Prepared, document: Document) -> str:
         name = prepared.document.id or ""
-        label = document.origin or self.source.name
+        label = None if document.origin else self.source.name  # with an origin it comes from a collection
         state = self.known.meet(name, prepared.content_hash, prepared.meta_hash, label)
         match state:
             case "new":

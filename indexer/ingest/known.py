@@ -108,14 +108,14 @@ class KnownDocuments:
         found._seen = np.zeros(found._key.size, np.bool_)
         return found, superseded
 
-    def meet(self, document_id: str, content: bytes, meta: bytes, label: str) -> str:
+    def meet(self, document_id: str, content: bytes, meta: bytes, label: str | None) -> str:
         """Compares one document of the source with what is held, and marks it as met.
 
         Args:
             document_id: its id.
             content: 16-byte hash of title and text.
             meta: 16-byte hash of the metadata.
-            label: of the source it is read from.
+            label: of the source it is read from; None when it may replace the document of any source.
 
         Returns:
             "new", "same", "metadata" (only that changed), "changed", "again" (met in this run before), or "foreign":
@@ -123,19 +123,19 @@ class KnownDocuments:
         """
         key = _halves(document_hash(document_id))
         state = (_halves(content)[0], _halves(meta)[0])
-        source = _label_hash(label)
+        source = None if label is None else _label_hash(label)
         if key in self._recent:
             return "again"
         at = self._find(key)
         if at < 0:
-            self._recent[key] = (*state, source)
+            self._recent[key] = (*state, source or 0)
             if len(self._recent) >= _RECENT:
                 self._merge_recent()
             return "new"
         if self._seen[at]:
             return "again"
         old = (int(self._content[at]), int(self._meta[at]))
-        if old[0] != state[0] and int(self._label[at]) != source:
+        if source is not None and old[0] != state[0] and int(self._label[at]) != source:
             return "foreign"
         self._seen[at] = True
         if old == state:

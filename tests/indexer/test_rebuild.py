@@ -260,3 +260,14 @@ def test_new_metadata_keep_the_text_to_the_character(tmp_path, text):
     collection, encoder = new_collection(tmp_path / "c", [doc("a", text, year=1)], window=32, overlap=4)
     assert collection.add(ListSource([doc("a", text, year=2)]), encoder=encoder).metadata_changed == 1
     assert Searcher(collection, encoder).document("a").text == text
+
+
+def test_a_document_that_another_source_took_over_meanwhile_is_no_obstacle(tmp_path, monkeypatch):
+    collection, encoder = new_collection(tmp_path / "c", numbered(40))
+    new = WordEmbedder("new", dimension=24)
+    killed_half_way(collection, new, monkeypatch)
+    collection.delete(ids=["d1"])
+    collection.add(ListSource([doc("d1", "other words")], name="other"), encoder=encoder)
+    collection.rebuild(encoder=new)
+    row = next(row for row in stored_rows(collection).values() if row["doc_id"] == "d1")
+    assert (row["content"], row["source"]) == ("other words", "other")

@@ -1,9 +1,12 @@
 """Which column is the text, the title and the id; several files as one source."""
 
 import datetime as dt
+import io
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import pyarrow as pa
 import pytest
@@ -194,3 +197,16 @@ def test_reading_a_csv_imports_nothing_heavy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.csv"], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_only_what_has_a_name_of_its_own_is_lasting(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text(f'text,n\n"{prose(1)}",1\n')
+    for spec in (path, str(tmp_path), str(tmp_path / "*.csv")):
+        assert open_sources([spec]).is_lasting
+    assert not open_sources([path, table(text=prose)]).is_lasting
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    assert not open_sources(["-"]).is_lasting
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(path.read_bytes())).start()
+    assert not open_sources([tmp_path / "pipe"]).is_lasting
