@@ -5,10 +5,9 @@ import io
 import json
 from typing import Any
 
+from indexer.export import safe_cell
 from indexer.hits import Hit, SearchResult
 
-# A cell that begins so is run as a formula by spreadsheets.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _FIELDS = ("rank", "id", "document_id", "score", "dense", "keyword", "title", "text", "start", "end")
 _ORIGIN = ("query", "corpus", "version", "encoder")
 
@@ -21,14 +20,14 @@ def to_csv(result: SearchResult, corpus: str) -> bytes:
     columns = _metadata_columns(result)
     sheet = io.StringIO()
     writer = csv.writer(sheet)
-    writer.writerow([guard_formula(name) for name in (*_FIELDS, *columns, *_ORIGIN)])
+    writer.writerow([safe_cell(name) for name in (*_FIELDS, *columns.values(), *_ORIGIN)])
     for hit in result.hits:
         cells = [
             *_values(hit),
-            *(_flat(hit.metadata.get(name)) for name in columns),
+            *(hit.metadata.get(name) for name in columns),
             *_origin(result, corpus),
         ]
-        writer.writerow([guard_formula(cell) for cell in cells])
+        writer.writerow([safe_cell(cell) for cell in cells])
     return sheet.getvalue().encode("utf-8-sig")
 
 
@@ -57,11 +56,6 @@ def to_parquet(result: SearchResult, corpus: str) -> bytes:
     return buffer.getvalue()
 
 
-def guard_formula(cell: Any) -> Any:
-    """The cell, with an apostrophe before a text that a spreadsheet would run."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
-
-
 def _parquet_columns(result: SearchResult) -> dict[str, Any]:
     import pyarrow as pa
 
@@ -71,11 +65,8 @@ def _parquet_columns(result: SearchResult) -> dict[str, Any]:
     columns: dict[str, Any] = {
         name: pa.array([record[name] for record in records], types.get(name, pa.string())) for name in _FIELDS
     }
-    for name in _metadata_columns(result):
-        # A metadata column may carry the name of one of ours.
-        columns[f"metadata.{name}" if name in columns else name] = pa.array(
-            [hit.metadata.get(name) for hit in result.hits]
-        )
+    for name, shown in _metadata_columns(result).items():
+        columns[shown] = pa.array([hit.metadata.get(name) for hit in result.hits])
     return columns
 
 
@@ -101,9 +92,12 @@ def _origin(result: SearchResult, corpus: str) -> tuple[Any, ...]:
     return result.query, corpus, result.provenance.version, result.provenance.encoder
 
 
-def _metadata_columns(result: SearchResult) -> list[str]:
-    return list(dict.fromkeys(name for hit in result.hits for name in hit.metadata))
-
-
-def _flat(value: Any) -> Any:
-    return "; ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+def _metadata_columns(result: SearchResult) -> dict[str, str]:
+    """Metadata column to its name in a file, where one of ours may be called the same."""
+    chosen: dict[str, str] = {}
+    for name in dict.fromkeys(name for hit in result.hits for name in hit.metadata):
+        shown = name
+        while shown in {*_FIELDS, *_ORIGIN, *chosen.values()}:
+            shown = f"metadata.{shown}"
+        chosen[name] = shown
+    return chosen

@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
 
-from app.exports import guard_formula, to_csv, to_jsonl, to_parquet
+from app.exports import to_csv, to_jsonl, to_parquet
 from indexer.hits import Hit, Provenance, SearchResult
 
 EVIL = '=HYPERLINK("http://evil.example";"x")'
@@ -19,14 +20,34 @@ RESULT = SearchResult(
 )
 
 
-@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
-def test_a_formula_gets_an_apostrophe(cell):
-    assert guard_formula(cell) == f"'{cell}"
+def cells_of(result):
+    header, *rows = csv.reader(io.StringIO(to_csv(result, "corpus").decode("utf-8-sig"), newline=""))
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-@pytest.mark.parametrize("cell", ["1", "a=1", "", -1.5, None, "'=1"])
-def test_other_cells_stay_as_they_are(cell):
-    assert guard_formula(cell) == cell
+@pytest.mark.parametrize(
+    ("title", "cell"),
+    [(f"{start}1", f"'{start}1") for start in ("=", "+", "-", "@", "\t", "\r", "\n")]
+    + [("1", "1"), ("a=1", "a=1"), ("", ""), ("'=1", "'=1")],
+)
+def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(title, cell):
+    hit = replace(RESULT.hits[0], title=title)
+    assert cells_of(replace(RESULT, hits=[hit]))[0]["title"] == cell
+
+
+def test_metadata_columns_that_share_names_with_ours_lose_nothing():
+    metadata = {"title": "a", "metadata.title": "b", "query": "c", "metadata.query": "d", "rank": 5}
+    result = replace(RESULT, hits=[replace(RESULT.hits[0], metadata=metadata)])
+    (cells,) = cells_of(result)
+    (row,) = pq.read_table(io.BytesIO(to_parquet(result, "corpus"))).to_pylist()
+    for found in (cells, row):
+        assert [str(found[f"metadata.{name}"]) for name in ("title", "metadata.title", "rank")] == [
+            "a",
+            "b",
+            "5",
+        ]
+        assert [str(found[f"metadata.{name}"]) for name in ("query", "metadata.query")] == ["c", "d"]
+    assert (cells["title"], cells["query"]) == (f"'{EVIL}", "'@query")
 
 
 def test_csv_guards_every_text_and_keeps_numbers():
