@@ -12,31 +12,16 @@ import streamlit as st
 
 from app.display import clean_for_display, esc_md, one_line
 from app.theme import COLUMN_KINDS
+from indexer.query.filters.tree import print_name, print_value
 
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED = frozenset(
-    ["and", "or", "not", "in", "is", "null", "between", "contains", "starts", "with", "true", "false"]
-)
 _NUMBERS = ("int64", "float64")
 _MOMENTS = ("date", "timestamp")
 
 
-def quote_name(name: str) -> str:
-    """A column as the filter language writes it; backticks around what could be misread."""
-    if _PLAIN_NAME.fullmatch(name) and name.casefold() not in _RESERVED:
-        return name
-    return "`" + name.replace("`", "``") + "`"
-
-
-def quote_text(value: str) -> str:
-    """A text as the filter language writes it."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def values_clause(column: str, kind: str, values: Sequence[str]) -> str:
     """Any of the values: equal for a text column, held for a list column; empty for none."""
-    name = quote_name(column)
-    quoted = [quote_text(value) for value in values]
+    name = print_name(column)
+    quoted = [print_value(value) for value in values]
     if kind == "list<string>":
         clause = " or ".join(f"{name} contains {value}" for value in quoted)
         return f"({clause})" if len(quoted) > 1 else clause
@@ -45,22 +30,22 @@ def values_clause(column: str, kind: str, values: Sequence[str]) -> str:
 
 def bool_clause(column: str, *, value: bool) -> str:
     """Yes or no."""
-    return f"{quote_name(column)} = {'true' if value else 'false'}"
+    return f"{print_name(column)} = {print_value(value)}"
 
 
 def range_clause(column: str, low: float | None, high: float | None) -> str:
     """Numbers from `low` to `high`, both included; None leaves that end open."""
-    name = quote_name(column)
+    name = print_name(column)
     if low is not None and high is not None:
-        return f"{name} between {low!r} and {high!r}"
+        return f"{name} between {print_value(low)} and {print_value(high)}"
     if low is not None:
-        return f"{name} >= {low!r}"
-    return f"{name} <= {high!r}" if high is not None else ""
+        return f"{name} >= {print_value(low)}"
+    return f"{name} <= {print_value(high)}" if high is not None else ""
 
 
 def days_clause(column: str, kind: str, first: date | None, last: date | None) -> str:
     """Days from `first` to `last`, both included, also where the column holds times within the days."""
-    name = quote_name(column)
+    name = print_name(column)
     if kind == "date" and first and last:
         return f"{name} between {first} and {last}"
     parts = [f"{name} >= {first}"] if first else []
