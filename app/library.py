@@ -13,11 +13,11 @@ from pathlib import Path
 import platformdirs
 
 from encoder.atomic import write_bytes, write_json
-from encoder.errors import InputError
+from encoder.errors import CollectionError, InputError
+from indexer.storage.manifest import SETTINGS_FILE, publication_numbers
 
 _FORMAT = 1
 _LIST_FILE = "library.json"
-_MARK_FILE = "collection.json"  # a folder without it is no collection
 _UPLOAD_ENDINGS = frozenset(
     [
         ".parquet",
@@ -84,7 +84,7 @@ def find(key: str) -> Entry | None:
     """The collection that a link means, None for an unknown one; for an empty key the first that can be searched."""
     entries = known()
     if not key:
-        ready = (entry for entry in entries if any((entry.path / "publish").glob("*.json")))
+        ready = (entry for entry in entries if _is_published(entry.path))
         return next(ready, entries[0] if entries else None)
     return next((entry for entry in entries if entry.key == key), None)
 
@@ -166,8 +166,15 @@ def _collections_in(folder: Path) -> list[Path]:
 
 def _is_collection(path: Path) -> bool:
     try:
-        return (path / _MARK_FILE).is_file()
+        return (path / SETTINGS_FILE).is_file()
     except OSError:
+        return False
+
+
+def _is_published(path: Path) -> bool:
+    try:
+        return bool(publication_numbers(path))
+    except CollectionError:  # it cannot be read, so it cannot be searched either
         return False
 
 

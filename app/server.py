@@ -13,6 +13,7 @@ from app import library
 from app.security import GuardMiddleware, content_policy, is_loopback
 from app.theme import STREAMLIT_THEME
 from encoder.errors import CollectionError, UsageError
+from indexer.storage.manifest import SETTINGS_FILE
 
 _FIRST_PORT, _LAST_PORT = 8501, 8550
 _UPLOAD_LIMIT_MB = 2_000
@@ -44,7 +45,7 @@ def serve(
             "use --host 127.0.0.1; from elsewhere, forward the port: ssh -L 8501:127.0.0.1:8501 MACHINE",
         )
     for path in collections:
-        if not (path / "collection.json").is_file():
+        if not (path / SETTINGS_FILE).is_file():
             raise CollectionError(
                 f"{path} is not a collection", str(path), f"make one: llm2comp index FILE --into {path}"
             )

@@ -97,9 +97,12 @@ def test_files_that_are_not_read_are_refused(library_home, name):
 def test_a_collection_that_can_be_searched_is_shown_first(library_home):
     a_collection(library_home / "collections" / "a-half-made")
     ready = a_collection(library_home / "collections" / "ready")
+    (library_home / "collections" / "a-half-made" / "publish").mkdir()
+    (library_home / "collections" / "a-half-made" / "publish" / ".0000001.json").write_text("half")
+    (library_home / "collections" / "a-half-made" / "publish" / "note.json").write_text("{}")
     assert library.find("").key == "a-half-made"
     (ready / "publish").mkdir()
-    (ready / "publish" / "000001.json").write_text("{}")
+    (ready / "publish" / "0000001.json").write_text("{}")
     assert library.find("").key == "ready"
 
 
