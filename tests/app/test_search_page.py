@@ -206,3 +206,12 @@ def test_a_page_goes_on_after_a_rebuild_with_another_encoder(roads, open_app, wo
     assert "This did not work" not in text_of(test)
     assert "encoder other" in text_of(test)
     assert hits(test)[0] == "Bridges"
+
+
+def test_the_page_downloads_no_encoder_that_a_collection_names(roads, open_app, word_embedder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "encoder.checkpoint.load_encoder", lambda *_, **named: asked.append(named) or word_embedder
+    )
+    open_app(q="bridges")
+    assert asked == [{"only_cached": True}]
