@@ -101,15 +101,15 @@ def exchange_folders(one: Path, other: Path) -> None:
     Systems other than Linux get two renames; a kill between them leaves the old folder as `<other>.before-rebuild`.
 
     Raises:
-        OSError: a folder cannot be renamed.
+        OSError: a folder cannot be renamed, or `<other>.before-rebuild` is taken.
     """
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
         atomic.sync_folder(other.parent)
         return
     retired = other.with_name(f"{other.name}.before-rebuild")
-    if retired.exists():
-        shutil.rmtree(retired)
+    if _is_present(retired):
+        retired.rmdir()  # an error unless it is empty: what lies in it is not ours to delete
     other.rename(retired)
     one.rename(other)
     retired.rename(one)

@@ -271,3 +271,18 @@ def test_a_document_that_another_source_took_over_meanwhile_is_no_obstacle(tmp_p
     collection.rebuild(encoder=new)
     row = next(row for row in stored_rows(collection).values() if row["doc_id"] == "d1")
     assert (row["content"], row["source"]) == ("other words", "other")
+
+
+def test_where_folders_cannot_be_exchanged_nothing_of_anyone_elses_is_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(rebuild.ctypes, "CDLL", lambda *_, **__: object())
+    collection, encoder = new_collection(tmp_path / "c", numbered(3))
+    taken = tmp_path / "c.before-rebuild" / "precious.txt"
+    taken.parent.mkdir()
+    taken.write_text("mine")
+    new = WordEmbedder("new", dimension=24)
+    with pytest.raises(CollectionError, match="cannot be put in place"):
+        collection.rebuild(encoder=new)
+    assert taken.read_text() == "mine" and len(answers(collection, encoder, "d1")[0]) == 3
+    taken.unlink()
+    collection.rebuild(encoder=new)
+    assert collection.settings.encoder_name == "new"
