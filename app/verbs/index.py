@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             meter.note(f"the collection cannot be filtered by {', '.join(unknown)}: it was made without")
         encoder = _encoder(args, existing)
         if args.dry_run:
-            return _plan(args, source, encoder)
+            return _plan(args, source, encoder, existing)
         collection = existing or _create(args, source, encoder)
         done = collection.add(
             source,
@@ -150,11 +150,12 @@ def _create(args: argparse.Namespace, source: "Source", encoder: Any) -> "Collec
     )
 
 
-def _plan(args: argparse.Namespace, source: "Source", encoder: Any) -> int:
+def _plan(args: argparse.Namespace, source: "Source", encoder: Any, existing: "Collection | None") -> int:
     from app.estimate import estimate
     from app.output import print_json
 
-    plan = estimate(source, encoder, window=args.window, overlap=args.overlap)
+    cut = existing.settings if existing else args
+    plan = estimate(source, encoder, window=cut.window, overlap=cut.overlap)
     if args.json:
         print_json({"format": 1, "source": source.name, "guessed": source.guessed, **plan})
     else:

@@ -65,6 +65,17 @@ def test_index_dry_run_writes_nothing(capsys, articles, tmp_path):
     assert not into.exists()
 
 
+def test_index_dry_run_cuts_as_the_collection_does(capsys, articles, tmp_path):
+    into = tmp_path / "narrow"
+    assert (
+        main(["index", str(articles), "--into", str(into), "--window", "8", "--overlap", "0", "--quiet"]) == 0
+    )
+    capsys.readouterr()
+    made = as_json(capsys, "info", into)[1]["passages"]
+    _, plan = as_json(capsys, "index", articles, "--into", into, "--dry-run", "--quiet")
+    assert plan["passages"] == made > 4
+
+
 def test_index_refuses_another_window_than_the_collection_has(capsys, articles, collection):
     assert main(["index", str(articles), "--into", str(collection), "--window", "16", "--quiet"]) == 1
     assert "was made with --window 64, not 16" in capsys.readouterr().err
