@@ -34,6 +34,8 @@ _ROW_FIELDS = {
     "title": "of the document, may be empty",
     "content": "what was encoded and what keyword search covers: title, line end, passage",
     "text_at": "where the passage begins in `content`",
+    "gap_before": "white space before it that no passage covers; mostly empty",
+    "gap_after": "the same after the last passage of a document",
     "source": "label of the source it came from; `--mirror` goes by it",
     "ingest_id": "of the batch that wrote it",
     "extra": "JSON of columns that the collection does not have; null without any",
