@@ -168,6 +168,7 @@ class Collection:
         *,
         encoder: Embedder | None = None,
         mirror: bool = False,
+        take_over: bool = False,
         index: str | None = None,
         report: Report = silent,
     ) -> "AddReport":
@@ -178,6 +179,7 @@ class Collection:
                 a folder, a data frame.
             encoder: the one that made the collection; None loads it.
             mirror: delete what an earlier job took from this source and is gone now.
+            take_over: replace documents of the same id that came from another source.
             index: index kind; None keeps the one asked for last.
             report: called as the job goes on.
         """
@@ -191,7 +193,9 @@ class Collection:
             from encoder.checkpoint import load_encoder
 
             encoder = load_encoder(self.settings.encoder_spec, only_cached=True)
-        return add_source(self, source, encoder, mirror=mirror, index=index, report=report)
+        return add_source(
+            self, source, encoder, mirror=mirror, take_over=take_over, index=index, report=report
+        )
 
     def delete(self, *, where: str | None = None, ids: Sequence[str] | None = None) -> int:
         """Deletes documents and publishes; see `indexer.deletion.delete_documents`."""

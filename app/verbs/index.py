@@ -50,6 +50,11 @@ def add_parser(subparsers: Any) -> None:
         "--mirror", action="store_true", help="delete what an earlier run took and is gone now"
     )
     parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="replace documents of the same id that came from another source",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would be read and how long it would take"
     )
     options.add_encoder(parser, None, omitted="the collection's own; the bundled one for a new collection")
@@ -92,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
             source,
             encoder=encoder,
             mirror=args.mirror,
+            take_over=args.take_over,
             index=args.index,
             report=meter.report,
         )

@@ -160,7 +160,8 @@ def _choose_roles(guessed: dict[str, str], columns: list[str], source: Path) -> 
 def _start(source: Path, title: str, columns: dict[str, str]) -> None:
     into = library.collection_path(title)
     into.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ["index", str(source), "--into", str(into)]
+    # An upload lies at another path each time, so that its documents seem to come from another source.
+    arguments = ["index", str(source), "--into", str(into), "--take-over"]
     # With "=", a column that begins with a dash is not taken for an option.
     arguments += [f"--{role}={column}" for role, column in columns.items()]
     jobs.start(f"Import {one_line(title)}", arguments, into)

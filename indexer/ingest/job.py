@@ -92,6 +92,7 @@ def add_source(
     encoder: Embedder,
     *,
     mirror: bool = False,
+    take_over: bool = False,
     index: str | None = None,
     report: Report = silent,
 ) -> AddReport:
@@ -99,11 +100,12 @@ def add_source(
 
     Args:
         collection: to add to.
-        source: of documents; it says whether bad rows (a doubled id, a value that does not fit its column, the id of
-            another source's document) stop the job or are left out and counted. Without an id column a document's id is a hash of its content and occurrence, so
-            a changed row is a new one.
+        source: of documents; it says whether bad rows (a doubled id, a value that does not fit its column, the id
+            of another source's document) stop the job or are left out and counted. Without an id column a
+            document's id is a hash of its content and occurrence, so a changed row is a new one.
         encoder: the one that made the collection.
         mirror: delete documents that an earlier job took from this source and that it no longer has.
+        take_over: let changed documents replace those of the same id that came from another source.
         index: index kind to build; None keeps the kind asked for last.
         report: called as the job goes on.
 
@@ -124,7 +126,7 @@ def add_source(
             "write it to a file and index that, or run without --mirror",
         )
     with writer_lock(collection.path):
-        job = _Job(collection, source, encoder, report)
+        job = _Job(collection, source, encoder, take_over, report)
         job.run()
         if mirror:
             job.remove_vanished()
@@ -137,8 +139,11 @@ def add_source(
 class _Job:
     """One run over one source."""
 
-    def __init__(self, collection: Collection, source: Source, encoder: Embedder, report: Report) -> None:
+    def __init__(
+        self, collection: Collection, source: Source, encoder: Embedder, take_over: bool, report: Report
+    ) -> None:
         self.collection, self.source, self.encoder, self.report = collection, source, encoder, report
+        self._take_over = take_over
         self.started = time.monotonic()
         self.done = AddReport()
         self.store: RowStore = collection.open_rows()
@@ -208,7 +213,8 @@ class _Job:
 
     def _meet(self, prepared: Prepared, document: Document) -> str:
         name = prepared.document.id or ""
-        label = None if document.origin else self.source.name  # with an origin it comes from a collection
+        # With an origin it comes from a collection, where each id is one document already.
+        label = None if document.origin or self._take_over else self.source.name
         state = self.known.meet(name, prepared.content_hash, prepared.meta_hash, label)
         match state:
             case "new":
@@ -254,7 +260,7 @@ class _Job:
             f"the id {name!r} belongs to another document, which came from {next(stored)['source'][0]}",
             document.row or self.source.name,
             "name a column of ids that no other source has with --id; or leave such rows out with "
-            f"--on-bad-row skip; or, if this is its new state, first: llm2comp delete {self.collection.path} --id ...",
+            "--on-bad-row skip; or, if these are new states of those documents, add --take-over",
         )
 
     def _cut(self, fresh: Sequence[_Cut]) -> Iterator[_Cut]:

@@ -75,7 +75,7 @@ def test_a_file_is_imported_by_its_path(library_home, open_app, started):
     assert {box.label: box.value for box in test.selectbox}["Column of the text"] == "body"
     button(test, "start_import").click().run()
     into = library_home / "collections" / "news"
-    assert started == [("Import news", ["index", str(file), "--into", str(into)], into)]
+    assert started == [("Import news", ["index", str(file), "--into", str(into), "--take-over"], into)]
 
 
 def test_a_chosen_column_is_passed_on(library_home, open_app, started):
@@ -88,7 +88,7 @@ def test_a_chosen_column_is_passed_on(library_home, open_app, started):
     test.text_input(key="import_path").set_value(str(file)).run()
     next(box for box in test.selectbox if box.label == "Column of the text").select("-other").run()
     button(test, "start_import").click().run()
-    assert started[0][1][4:] == ["--text=-other"]
+    assert started[0][1][5:] == ["--text=-other"]
 
 
 def test_a_source_is_looked_at_once_until_it_changes(library_home, open_app, started, monkeypatch):

@@ -114,6 +114,19 @@ def test_index_names_columns_that_the_collection_does_not_have(capsys, collectio
     assert "the collection cannot be filtered by place, mood: it was made without" in captured
 
 
+def test_another_file_with_the_same_ids_is_taken_over_only_on_request(capsys, articles, collection, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text(
+        articles.read_text(encoding="utf-8").replace("Flour, water", "Rye, water"), encoding="utf-8"
+    )
+    assert main(["index", str(other), "--into", str(collection), "--quiet"]) == 1
+    said = capsys.readouterr().err
+    assert f"the id 'a-3' belongs to another document, which came from {articles}" in said
+    assert "add --take-over" in said
+    code, done = as_json(capsys, "index", other, "--into", collection, "--quiet", "--take-over")
+    assert (code, done["changed"], done["unchanged"]) == (0, 1, 3)
+
+
 def test_search_shows_a_table(capsys, collection):
     assert main(["search", str(collection), "who pays for roads", "-k", "2"]) == 0
     captured = capsys.readouterr()
