@@ -105,7 +105,7 @@ def resume(job: Job) -> Job:
 
 
 def cancel(job: Job) -> Job:
-    """Asks the process to stop, as Ctrl+C would; asked a second time it is killed. Finished parts stay.
+    """Asks the process to stop, which ends as after Ctrl+C; asked a second time it is killed. Finished parts stay.
 
     Raises:
         InputError: another page has removed it.
@@ -113,8 +113,8 @@ def cancel(job: Job) -> Job:
     job = _as_it_stands(job)
     if status(job) not in ALIVE:
         return job
-    # A server started in the background of a shell hands down an ignored SIGINT; hence the second, certain way.
-    _signal(job, signal.SIGINT if job.cancelled_at is None else signal.SIGKILL)
+    # Not SIGINT: a server started in the background of a shell hands that down as ignored.
+    _signal(job, signal.SIGTERM if job.cancelled_at is None else signal.SIGKILL)
     return _save(replace(job, cancelled_at=time.time()))
 
 

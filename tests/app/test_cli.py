@@ -97,6 +97,20 @@ def test_an_interrupt_exits_with_130_and_says_what_is_kept(capsys, monkeypatch):
     assert "the same command goes on" in capsys.readouterr().err
 
 
+def test_a_command_that_is_told_to_stop_ends_as_after_an_interrupt(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # as in the background of a shell
+        "import app.verbs.info\n"
+        "from app.cli import main\n"
+        "app.verbs.info.run = lambda args: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.exit(main(['info', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert "the same command goes on" in done.stderr
+
+
 def test_every_verb_has_json():
     parser = build_parser()
     verbs = parser._subparsers._group_actions[0].choices

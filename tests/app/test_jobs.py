@@ -11,7 +11,8 @@ from app import jobs, library
 from encoder.errors import InputError
 
 WORKER = """
-import json, pathlib, sys, time
+import json, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as app.cli does
 folder = pathlib.Path.cwd()
 runs = folder / "runs"
 runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
