@@ -2,14 +2,9 @@
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-
-import encoder
-
-HAS_ENCODER = (Path(encoder.__file__).parent / "bundled" / "llm2comp.json").exists()
 
 
 def test_a_card_leads_to_its_search(open_page):
@@ -23,7 +18,6 @@ def test_a_card_leads_to_its_search(open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_ENCODER, reason="the bundled encoder is not in this checkout")
 def test_an_uploaded_file_becomes_a_corpus_that_is_searched(open_page, home):
     page = open_page("/corpora")
     page.get_by_role("tab", name="Upload").click()
