@@ -46,8 +46,8 @@ def _find(
     condition: Any = None
     if where is not None:
         settings = collection.settings
-        tree = parse_filter(where, settings.columns)
-        condition = to_lance(tree, lambda name: settings.column_fields[name])
+        tree = parse_filter(where, settings.filter_columns)
+        condition = to_lance(tree, lambda name: settings.filter_fields[name])
     else:
         condition = pc.field("doc_id").isin([clean_text(name) for name in ids or ()])
     row_ids: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]

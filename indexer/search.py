@@ -236,8 +236,8 @@ class Searcher:
         if where is None or not where.strip():
             return snapshot.everything(), None
         settings = snapshot.collection.settings
-        tree = parse_filter(where, settings.columns)
-        condition = to_lance(tree, lambda name: settings.column_fields[name])
+        tree = parse_filter(where, settings.filter_columns)
+        condition = to_lance(tree, lambda name: settings.filter_fields[name])
         return snapshot.allow(print_filter(tree), condition), condition
 
     def document(self, document_id: str) -> Document:

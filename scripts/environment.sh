@@ -38,10 +38,10 @@ if ! has_gpu && ! .venv/bin/python -c 'import torch' 2>/dev/null; then
     cpu_index=https://download.pytorch.org/whl/cpu
     if .venv/bin/python -c "import urllib.request as u; u.urlopen('$cpu_index/torch/', timeout=5)" 2>/dev/null; then
         say "no NVIDIA GPU here: taking torch's CPU build from PyTorch's own index"
-        .venv/bin/python -m pip install --quiet --index-url "$cpu_index" "$torch" || true
+        .venv/bin/python -m pip install --quiet --quiet --index-url "$cpu_index" "$torch" || true
     fi
-    .venv/bin/python -c 'import torch' 2>/dev/null || .venv/bin/python -m pip install --quiet "$torch"
+    .venv/bin/python -c 'import torch' 2>/dev/null || .venv/bin/python -m pip install --quiet --quiet "$torch"
 fi
-.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$extras]"
+.venv/bin/python -m pip install --quiet --quiet --constraint constraints.txt --editable ".[$extras]"
 printf '%s' "$wanted" > .venv/installed
 say "packages are installed"

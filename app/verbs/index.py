@@ -101,14 +101,31 @@ def run(args: argparse.Namespace) -> int:
             index=args.index,
             report=meter.report,
         )
+    if existing and done.added and source.guessed and "id" not in source.guessed:
+        meter.note(
+            "no id column: a changed row counts as a new one and its earlier state stays; "
+            "--mirror removes what this source no longer has, --id COLUMN names rows"
+        )
+    _remember(collection.path)
     _show(args, collection, source, done)
     return 0
 
 
+def _remember(path: Path) -> None:
+    """Lets the page offer a collection that lies outside its own folder."""
+    from app import library
+
+    if library.collections_folder() not in path.resolve().parents:
+        library.remember([path])
+
+
 def _what_was_chosen(source: "Source") -> str:
-    chosen = ", ".join(f"{role} = {column}" for role, column in source.guessed.items())
-    kept = ", ".join(source.columns) or "none"
-    return f"{source.name}: {chosen or 'whole files'}; metadata: {kept}"
+    kept = ", ".join(f"{name} ({kind})" for name, kind in source.columns.items()) or "none"
+    if not source.guessed:
+        return f"{source.name}: whole files; metadata: {kept}"
+    roles = {role: source.guessed.get(role, f"none (--{role} COLUMN)") for role in ("text", "title", "id")}
+    chosen = ", ".join(f"{role} = {column}" for role, column in roles.items())
+    return f"{source.name}: {chosen}; metadata: {kept}"
 
 
 def _existing(args: argparse.Namespace) -> "Collection | None":

@@ -181,6 +181,7 @@ class _Job:
             self._finish(block)
             raise
         self._finish(block)
+        self._tell()
 
     def _finish(self, block: list[_Cut]) -> None:
         if block:

@@ -16,6 +16,7 @@ from indexer.storage.strict_json import NewerFormatError, check_format, damaged,
 
 FORMAT = 1
 SETTINGS_FILE = "collection.json"
+TITLE_COLUMN = "title"
 PUBLISH_FOLDER = "publish"
 # What this version of the program understands beyond format 1; a collection may require more.
 FEATURES: frozenset[str] = frozenset()
@@ -66,6 +67,16 @@ class CollectionSettings:
     column_fields: dict[str, str]
     features_required: list[str] = field(default_factory=list)
     format: int = FORMAT
+
+    @property
+    def filter_columns(self) -> dict[str, str]:
+        """What a filter may name, with its type: the metadata columns, and the title unless a column has that name."""
+        return {TITLE_COLUMN: "string", **self.columns}
+
+    @property
+    def filter_fields(self) -> dict[str, str]:
+        """What a filter may name, with the field that stores it."""
+        return {TITLE_COLUMN: TITLE_COLUMN, **self.column_fields}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ def articles(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _word_encoder(monkeypatch, word_embedder):
+def _word_encoder(monkeypatch, tmp_path, word_embedder):
+    monkeypatch.setenv("LLM2COMP_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec="default", **_: word_embedder)
 
 
@@ -125,6 +126,31 @@ def test_another_file_with_the_same_ids_is_taken_over_only_on_request(capsys, ar
     assert "add --take-over" in said
     code, done = as_json(capsys, "index", other, "--into", collection, "--quiet", "--take-over")
     assert (code, done["changed"], done["unchanged"]) == (0, 1, 3)
+
+
+def test_rows_without_an_id_are_not_replaced_and_the_user_is_told(capsys, articles, tmp_path):
+    into = tmp_path / "new"
+    articles.write_text(
+        "text,year\nA road is long and costs much.,2001\nBread is made of flour and water.,2002\n"
+    )
+    assert main(["index", str(articles), "--into", str(into)]) == 0
+    assert "no id column" not in capsys.readouterr().err
+    articles.write_text(articles.read_text().replace("costs much", "costs little"))
+    assert main(["index", str(articles), "--into", str(into)]) == 0
+    assert "no id column: a changed row counts as a new one" in capsys.readouterr().err
+    assert as_json(capsys, "info", into)[1]["documents"] == 3
+
+
+def test_the_page_offers_what_was_indexed_here(collection):
+    from app import library
+
+    assert [entry.path for entry in library.known()] == [collection]
+
+
+def test_the_title_can_be_filtered(capsys, collection):
+    code, found = as_json(capsys, "search", collection, "road", "--where", "title starts with 'Br'")
+    assert code == 0
+    assert {hit["title"] for hit in found["hits"]} == {"Bridges", "Bread"}
 
 
 def test_search_shows_a_table(capsys, collection):

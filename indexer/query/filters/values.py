@@ -100,7 +100,10 @@ def _mismatch(text: str, token: Token, column: Column) -> InputError:
     what = f"{column.name} holds {HOLDS[column.type]}, {token} is none"
     if column.type in {"string", "list<string>"}:
         what = f"{column.name} holds {HOLDS[column.type]}, {token} is not quoted"
-        fix = f"write '{token.text[:40]}' in quotes to compare it as text"
+        fix = (
+            f"write '{token.text[:40]}' in quotes for = or starts with; < and > go letter by letter there, so that "
+            "'100' comes before '90'"
+        )
     elif column.type in {"date", "timestamp"} and re.fullmatch(r"[0-9]{4}(-[0-9]{2})?", token.text):
         since = token.text if len(token.text) > 4 else f"{token.text}-01"
         what = f"{column.name} holds {HOLDS[column.type]}, {token.text} is a whole span of them"
