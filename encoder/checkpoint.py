@@ -15,6 +15,7 @@ from encoder.errors import CheckpointError
 from encoder.fingerprint import combine, weights_sha256
 from encoder.foreign import ForeignEncoder, load_foreign
 from encoder.framing import choose_framing
+from encoder.linear import use_onednn
 from encoder.memory import MemoryModel
 from encoder.model import Encoder
 from encoder.prompt import TextTokenizer
@@ -214,6 +215,8 @@ def assemble_encoder(parts: Checkpoint, *, name: str, device: str = "auto", dtyp
     choose_attention(backbone, longest, is_cpu_bfloat16=placement.label == "cpu bfloat16")
     if config.pooling in ("memory_mean", "bidirectional_mean"):
         check_bidirectional(backbone, parts.memory)
+    if placement.label == "cpu float32":
+        use_onednn(backbone)
     model = MemoryModel(backbone, parts.memory) if config.n_memory else BareModel(backbone, config.pooling)
     return Encoder(model, tokenizer, config, name=name, fingerprint=fingerprint, placement=placement)
 
