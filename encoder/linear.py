@@ -1,6 +1,6 @@
 """Faster float32 matrix products on processors: oneDNN's instead of the BLAS that torch was built with.
 
-On an AMD processor oneDNN made 250 GFLOP/s where torch's own call (MKL) made 118, same shapes, one thread.
+MKL, which torch's builds bring, runs below its speed on AMD processors; `benchmarks/bench_encode.py` shows the result.
 """
 
 from functools import partial
