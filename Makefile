@@ -26,4 +26,4 @@ environment:
 	@scripts/environment.sh $(FAISS)
 
 development:
-	@scripts/environment.sh $(FAISS),train,dev
+	@scripts/environment.sh $(FAISS),train,eval,dev

@@ -187,7 +187,7 @@ def write_row_fields() -> str:
 
 def write_recipe() -> str:
     """The keys of a training recipe, a table a section."""
-    file = "train/config.py"
+    file = "train/distillation/recipe.py"
     sections = [n for n in _class(file, "Recipe").body if isinstance(n, ast.AnnAssign)]
     lines = []
     for section in sections:

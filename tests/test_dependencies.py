@@ -23,6 +23,8 @@ _NOT_IMPORTED = {
     "pre-commit": "a command of CONTRIBUTING.md",
     "ruff": "a command of the Makefile",
     "hatchling": "the build backend",
+    "accelerate": "the Trainer of transformers imports it",
+    "tensorboard": "the Trainer of transformers writes by it",
 }
 _IMPORTED_AS = {  # where it is not installed, nothing else says so
     "faiss-cpu": "faiss",

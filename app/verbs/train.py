@@ -33,10 +33,11 @@ def add_parser(subparsers: Any) -> None:
 def run_distil(args: argparse.Namespace) -> int:
     """Makes an encoder by a recipe."""
     from app.output import print_json, write_lines, write_note
-    from train.bundled import make_encoder
-    from train.config import read_recipe
+    from train.distillation.bundled import make_encoder
+    from train.distillation.recipe import Recipe
+    from train.recipe import read_recipe
 
-    make_encoder(read_recipe(args.config), args.data, args.work, args.out, write_note)
+    make_encoder(read_recipe(Recipe, args.config), args.data, args.work, args.out, write_note)
     if args.json:
         print_json({"format": 1, "out": str(args.out)})
     else:

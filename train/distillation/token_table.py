@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag, kl_div, log_softmax, normalize
 
-from train.lessons import Lessons
-from train.teacher import Teacher
+from train.distillation.lessons import Lessons
+from train.distillation.teacher import Teacher
 
 _RARE = 1e-3  # frequency at which a token's start weight falls to one half
 _SIMILARITY_TEMPERATURE = 0.05

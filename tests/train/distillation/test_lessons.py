@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from encoder.errors import InputError
-from train.lessons import Lessons, batches, project, read_lessons, split_lessons
+from train.distillation.lessons import Lessons, batches, project, read_lessons, split_lessons
 
 
 @pytest.fixture

@@ -24,14 +24,14 @@ from encoder.config import EncoderConfig
 from encoder.errors import ConfigError, MissingExtraError
 from encoder.memory import MemoryModel
 from encoder.prompt import TextTokenizer
-from train.config import Recipe, TeacherConfig
-from train.distil import STATE, distil, held_out_cosine
-from train.hybrid import bm25_scores, draw_pairs, tune_weight
-from train.lessons import Lessons, project, read_lessons, split_lessons
-from train.material import read_material, read_pairs
-from train.student import new_student
-from train.teacher import Teacher, write_vectors
-from train.token_table import fit_table, main_directions, mean_vectors, start_table
+from train.distillation.distil import STATE, distil, held_out_cosine
+from train.distillation.hybrid import bm25_scores, draw_pairs, tune_weight
+from train.distillation.lessons import Lessons, project, read_lessons, split_lessons
+from train.distillation.material import read_material, read_pairs
+from train.distillation.recipe import Recipe, TeacherConfig
+from train.distillation.student import new_student
+from train.distillation.teacher import Teacher, write_vectors
+from train.distillation.token_table import fit_table, main_directions, mean_vectors, start_table
 
 Note = Callable[[str], None]
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from train.lessons import Lessons
-from train.teacher import Teacher
-from train.token_table import fit_table, main_directions, mean_vectors, start_table, table_loss
+from train.distillation.lessons import Lessons
+from train.distillation.teacher import Teacher
+from train.distillation.token_table import fit_table, main_directions, mean_vectors, start_table, table_loss
 
 
 def _lessons(table, texts=400):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from train import teacher as teacher_module
-from train.material import Material
-from train.teacher import Teacher, write_vectors
+from train.distillation import teacher as teacher_module
+from train.distillation.material import Material
+from train.distillation.teacher import Teacher, write_vectors
 
 
 @pytest.fixture

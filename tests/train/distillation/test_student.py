@@ -5,7 +5,7 @@ from torch.nn.functional import cosine_similarity
 
 from encoder.attention import check_bidirectional
 from encoder.pooling import pool_memory
-from train.student import new_student
+from train.distillation.student import new_student
 
 
 def _student(table, seed=0):

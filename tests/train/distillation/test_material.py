@@ -3,7 +3,7 @@
 import pytest
 
 from encoder.errors import InputError
-from train.material import read_material, read_pairs, split_sentences
+from train.distillation.material import read_material, read_pairs, split_sentences
 
 
 def test_sentences_end_where_the_next_one_begins():

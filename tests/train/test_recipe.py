@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from encoder.errors import ConfigError
-from train.config import read_recipe
+from train.distillation.recipe import Recipe
+from train.recipe import read_recipe
 
 _LEAST = "[material]\ntexts = 10\n[table]\nsteps = 1\n[distil]\nsteps = 1\n"
 
@@ -13,7 +14,7 @@ _LEAST = "[material]\ntexts = 10\n[table]\nsteps = 1\n[distil]\nsteps = 1\n"
 def _read(tmp_path, text):
     path = tmp_path / "recipe.toml"
     path.write_text(text, encoding="utf-8")
-    return read_recipe(path)
+    return read_recipe(Recipe, path)
 
 
 def test_a_recipe_needs_only_what_has_no_default(tmp_path):
@@ -53,9 +54,9 @@ def test_a_wrong_recipe_is_refused_with_what_to_write(tmp_path, text, what, fix)
 
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
-        read_recipe(tmp_path / "none.toml")
+        read_recipe(Recipe, tmp_path / "none.toml")
 
 
 def test_the_bundled_recipe_is_valid():
-    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "bundled.toml")
+    recipe = read_recipe(Recipe, Path(__file__).parents[2] / "recipes" / "bundled.toml")
     assert (recipe.student.width, recipe.student.layers, recipe.student.n_memory) == (256, 4, 8)

@@ -10,9 +10,11 @@ import torch
 
 from encoder.checkpoint import load_encoder
 from encoder.errors import ConfigError, InputError, MissingExtraError
-from train import bundled
-from train.bundled import make_encoder
-from train.config import (
+from train.distillation import bundled
+from train.distillation.bundled import make_encoder
+from train.distillation.distil import distil, held_out_cosine
+from train.distillation.lessons import Lessons, split_lessons
+from train.distillation.recipe import (
     DistilConfig,
     HybridConfig,
     MaterialConfig,
@@ -21,9 +23,7 @@ from train.config import (
     TableConfig,
     TeacherConfig,
 )
-from train.distil import distil, held_out_cosine
-from train.lessons import Lessons, split_lessons
-from train.student import new_student
+from train.distillation.student import new_student
 
 _SCHEDULE = DistilConfig(
     steps=30,

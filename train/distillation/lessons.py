@@ -52,7 +52,7 @@ def read_lessons(vectors: Path, tokenizer: TextTokenizer, *, texts: int, longest
     """The texts of a directory of teacher vectors that have one, in their drawn order.
 
     Args:
-        vectors: as `train.teacher.write_vectors` leaves it, complete or not.
+        vectors: as `train.distillation.teacher.write_vectors` leaves it, complete or not.
         tokenizer: the student's.
         texts: most texts to read.
         longest: most tokens kept of each text.

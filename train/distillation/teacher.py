@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from encoder.atomic import write_bytes
 from encoder.weights import quiet_transformers
-from train.material import Material
+from train.distillation.material import Material
 
 SHARD_TEXTS = 8192
 _BATCH_TOKENS = 2048  # one core's cache: 10 % more tokens/s than 4096

@@ -19,8 +19,8 @@ from encoder.atomic import write_bytes
 from encoder.errors import ConfigError
 from encoder.memory import MemoryModel
 from encoder.pooling import normalise, pool_memory
-from train.config import DistilConfig
-from train.lessons import Lessons, batches
+from train.distillation.lessons import Lessons, batches
+from train.distillation.recipe import DistilConfig
 
 STATE = "state.safetensors"
 _LOG = "log.jsonl"

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from train.hybrid import bm25_scores, draw_pairs, tune_weight
+from train.distillation.hybrid import bm25_scores, draw_pairs, tune_weight
 
 
 def test_query_i_is_answered_by_document_i():

