@@ -15,6 +15,7 @@ from encoder.errors import CheckpointError
 from encoder.fingerprint import combine, weights_sha256
 from encoder.foreign import ForeignEncoder, load_foreign
 from encoder.framing import choose_framing
+from encoder.layers import keep_layers
 from encoder.linear import use_onednn
 from encoder.memory import MemoryModel
 from encoder.model import Encoder
@@ -50,7 +51,7 @@ class Checkpoint:
     """The parts of an encoder directory, as training continues from them."""
 
     backbone: nn.Module  # a PeftModel when the directory holds an adapter
-    memory: Tensor  # [M, D] float32
+    memory: Tensor  # [M, D] float32; M is 0 for a backbone pooled without memory tokens
     tokenizer: Any  # a fast tokenizer of transformers
     config: EncoderConfig
 
@@ -63,15 +64,16 @@ def load_encoder(
     Args:
         spec: `default` (bundled), an encoder directory, `hf:org/name` (with `@revision`), or `st:org/name` or
             `st:path` for any sentence-transformers model. A backbone without `llm2comp.json` takes its
-            pooling from the spec: `hf:org/name?pooling=mean`, and `&max_tokens=256` if wanted.
+            pooling from the spec: `hf:org/name?pooling=mean`, and `&max_tokens=256` if wanted. A directory and
+            a name take `?layers=4` as well: the first 4 layers and the final norm.
         device: "auto" or a device name of torch.
         dtype: "auto", "float32" or "bfloat16".
         only_cached: download nothing; for a spec that was read from a file and not written by the user.
 
     Raises:
         CheckpointError: nothing is there, or what is there is damaged, foreign or incomplete.
-        UnsupportedBackboneError: the decoder cannot attend in both directions.
-        UsageError: the spec, the device or the dtype is not understood.
+        UnsupportedBackboneError: the decoder cannot attend in both directions, or not be cut to fewer layers.
+        UsageError: the spec, the device or the dtype is not understood, or there are fewer layers than asked for.
     """
     placement = choose_placement(device, dtype)
     parsed = parse_spec(spec)
@@ -86,6 +88,8 @@ def load_encoder(
         found = read_checkpoint(place)
     else:
         found = _read_bare(place, parsed, spec)
+    if parsed.layers is not None:
+        keep_layers(found.backbone, parsed.layers, where=spec)
     return assemble_encoder(found, name=spec, device=device, dtype=dtype)
 
 
@@ -113,17 +117,13 @@ def _local(parsed: Spec, spec: str) -> Path:
 
 
 def read_checkpoint(directory: str | Path) -> Checkpoint:
-    """The parts of an encoder directory, the adapter not merged.
+    """The parts of an encoder directory, the adapter not merged; `memory` is empty where it has none.
 
     Raises:
         CheckpointError: the directory is damaged, foreign or incomplete.
     """
     directory = Path(directory)
     config = read_config(directory)
-    if config.n_memory == 0:
-        raise CheckpointError(
-            "the directory describes a bare backbone", str(directory), "save an encoder with memory tokens"
-        )
     memory_MD = read_memory(directory, config)
     has_adapter = (directory / ADAPTER_FILES[0]).exists()
     if has_adapter == (config.base.kind == "embedded"):

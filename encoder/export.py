@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from encoder.checkpoint import Checkpoint, assemble_encoder, read_checkpoint
 from encoder.config import EncoderConfig
 from encoder.errors import CheckpointError, UnsupportedBackboneError, UsageError
+from encoder.layers import keep_layers
 from encoder.model import Encoder
-from encoder.spec import parse_spec
+from encoder.spec import Spec, parse_spec
 from encoder.weights import quiet_transformers
 
 TOLERANCE = 1e-5
@@ -40,7 +41,8 @@ def export_encoder(directory: str | Path, out: str | Path, *, replace: bool = Fa
     """Writes the export and tests it.
 
     Args:
-        directory: an encoder directory, or `default` for the bundled one.
+        directory: an encoder directory with memory tokens, `?layers=4` after it for its first 4 layers alone;
+            or `default` for the bundled one.
         out: where the export goes; must not exist unless `replace`.
         replace: take the place of what is there.
 
@@ -50,22 +52,22 @@ def export_encoder(directory: str | Path, out: str | Path, *, replace: bool = Fa
     Raises:
         CheckpointError: the directory is damaged, foreign or incomplete.
         UnsupportedBackboneError: the exported model gives other vectors; nothing is left behind.
-        UsageError: the place is taken, or the encoder has a setting that an export cannot carry.
+        UsageError: the place is taken, the encoder has no memory tokens, fewer layers than asked for, or a setting
+            that an export cannot carry.
     """
     target = Path(out)
     if target.exists() and not replace:
         raise UsageError("the place is taken", str(target), "choose another folder, or add --force")
-    directory = parse_spec(str(directory)).place
-    parts = read_checkpoint(directory)
+    spec = parse_spec(str(directory))
+    directory = spec.place
+    parts = _read(spec)
     if parts.config.attention_temperature != 1.0:
         raise UsageError(
             f"attention_temperature {parts.config.attention_temperature} cannot be exported",
             str(directory),
             "set it to 1.0 in llm2comp.json",
         )
-    reference = assemble_encoder(
-        read_checkpoint(directory), name=str(directory), device="cpu", dtype="float32"
-    )
+    reference = assemble_encoder(_read(spec), name=str(directory), device="cpu", dtype="float32")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
@@ -79,6 +81,25 @@ def export_encoder(directory: str | Path, out: str | Path, *, replace: bool = Fa
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return difference
+
+
+def _read(spec: Spec) -> Checkpoint:
+    """The parts of the encoder directory that a spec names.
+
+    Raises:
+        CheckpointError: the directory is damaged, foreign or incomplete.
+        UsageError: it has no memory tokens, or fewer layers than the spec asks for.
+    """
+    parts = read_checkpoint(spec.place)
+    if parts.config.n_memory == 0:
+        raise UsageError(
+            f"the encoder has no memory tokens (pooling {parts.config.pooling}), an export is made of them",
+            spec.place,
+            "export an encoder with memory tokens",
+        )
+    if spec.layers is not None:
+        keep_layers(parts.backbone, spec.layers, where=spec.place)
+    return parts
 
 
 def _write(folder: Path, parts: Checkpoint, config: EncoderConfig) -> None:

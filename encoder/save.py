@@ -36,7 +36,7 @@ def save_encoder(
         directory: created; an encoder directory that is already there is replaced in one step.
         backbone: a decoder without head, stored whole; or a PeftModel, of which only the adapter is stored
             (then `config.base` says where the backbone lies).
-        memory: [M, D] memory tokens, stored in float32.
+        memory: [M, D] memory tokens, stored in float32; [0, D] and no file for a backbone pooled without them.
         tokenizer: a fast tokenizer of transformers.
         config: `base.sha256` is filled in.
         dtype: of the stored backbone weights: "float32", "float16" or "bfloat16".
@@ -106,7 +106,7 @@ def write_files(
         directory: an existing folder.
         home: where the folder will lie, to which a relative `config.base.ref` refers.
         backbone: as for `save_encoder`.
-        memory: [M, D] memory tokens.
+        memory: [M, D] memory tokens; M may be 0.
         tokenizer: a fast tokenizer of transformers.
         config: as for `save_encoder`.
         dtype: of the stored backbone weights.
@@ -123,8 +123,10 @@ def write_files(
     else:
         base_folder = directory
         _write_backbone(directory, backbone, _DTYPES[dtype])
-    save_file({"memory": memory.detach().float().cpu().contiguous()}, directory / MEMORY_FILE)
+    if config.n_memory:
+        save_file({"memory": memory.detach().float().cpu().contiguous()}, directory / MEMORY_FILE)
     _write_tokenizer(directory, tokenizer)
+    # Without memory tokens as well: that class refuses, and no class would mean a plain causal mean.
     write_json(directory / "modules.json", _MODULES)
     write_json(
         directory / "config_sentence_transformers.json",

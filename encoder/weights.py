@@ -24,14 +24,19 @@ _RESTORE = "restore the directory from a copy, or save the encoder again"
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keeps the library's own progress bars off stderr, which has ours."""
+    """Keeps the library's progress bars and its tables of weights off stderr, which has ours.
+
+    What it warns of, absent weights above all, is an error here or (a head that a backbone has no use for) fine.
+    """
     from transformers.utils import logging
 
-    was_shown = logging.is_progress_bar_enabled()
+    was_shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if was_shown:
             logging.enable_progress_bar()
 
@@ -62,12 +67,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_memory(directory: Path, config: EncoderConfig) -> Tensor:
-    """The memory tokens, [M, D] float32.
+    """The memory tokens, [M, D] float32; M is 0 and there is no file where the configuration says n_memory 0.
 
     Raises:
-        CheckpointError: the file is missing or damaged, or its shape is not what the configuration says.
+        CheckpointError: the file is missing or damaged, its shape is not what the configuration says, or it is
+            there without being expected.
     """
     path = directory / MEMORY_FILE
+    if config.n_memory == 0:
+        if path.exists():
+            raise CheckpointError(
+                f"there is a {MEMORY_FILE}, llm2comp.json says n_memory 0", str(path), _RESTORE
+            )
+        return torch.empty(0, config.dimension)
     memory_MD = read_tensors(path).get("memory")
     if memory_MD is None:
         raise CheckpointError(f"{MEMORY_FILE} holds no tensor named memory", str(path), _RESTORE)
@@ -168,7 +180,7 @@ def read_backbone(place: Path, expected_sha256: str | None = None) -> nn.Module:
     """The decoder without head stored in a folder, float32, on the processor.
 
     Args:
-        place: a folder with config.json and safetensors.
+        place: a folder with config.json and safetensors, of a decoder or of a whole language model.
         expected_sha256: of its config.json, None to accept any.
 
     Raises:
@@ -181,20 +193,38 @@ def read_backbone(place: Path, expected_sha256: str | None = None) -> nn.Module:
             str(config_path),
             "put the original backbone back, or save the encoder again on this one",
         )
+    return _read_model(place, "AutoModel")
+
+
+def read_causal_lm(place: Path) -> nn.Module:
+    """The language model stored in a folder, head included, float32, on the processor.
+
+    Args:
+        place: a folder with config.json and safetensors; a decoder alone will do where the head is the token
+            table (tied). What lies on the Hub is fetched first, by `fetch`.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or weights, the head's included, are absent or not finite.
+    """
+    need_file(place / "config.json")
+    return _read_model(place, "AutoModelForCausalLM")
+
+
+def _read_model(place: Path, auto_class: str) -> nn.Module:
     files = sorted(place.glob("*.safetensors"))
     for path in files:
         if path.name not in (MEMORY_FILE, ADAPTER_FILES[1]):
             _check_readable(path)
     if not [path for path in files if path.name.startswith("model")]:
         raise CheckpointError("model.safetensors is missing", str(place), _RESTORE)
-    backbone, report = _from_pretrained(place)
+    model, report = _from_pretrained(place, auto_class)
     absent = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if absent:
         raise CheckpointError(
             f"{len(absent)} weights are missing or misshapen, {absent[0]} first", str(place), _RESTORE
         )
-    check_finite(backbone.state_dict(), str(place))
-    return backbone.eval()
+    check_finite(model.state_dict(), str(place))
+    return model.eval()
 
 
 def _check_readable(path: Path) -> None:
@@ -205,12 +235,12 @@ def _check_readable(path: Path) -> None:
         raise CheckpointError(f"{path.name} is damaged: {error}", str(path), _RESTORE) from error
 
 
-def _from_pretrained(place: Path) -> tuple[Any, dict[str, Any]]:
-    from transformers import AutoModel
+def _from_pretrained(place: Path, auto_class: str) -> tuple[Any, dict[str, Any]]:
+    import transformers
 
     try:
         with quiet_transformers():
-            return AutoModel.from_pretrained(
+            return getattr(transformers, auto_class).from_pretrained(
                 place,
                 dtype=torch.float32,
                 local_files_only=True,

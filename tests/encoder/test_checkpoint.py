@@ -213,7 +213,7 @@ def _pickle_instead(place):
         (_edit(dimension=16), r"llm2comp.json says \(4, 16\)"),
         (_edit(base={"kind": "embedded", "ref": "../other"}), "base.ref is '../other'"),
         (_edit(base={"kind": "path", "ref": "../nowhere"}), "adapter_config.json is missing"),
-        (_edit(n_memory=0, pooling="mean"), "describes a bare backbone"),
+        (_edit(n_memory=0, pooling="mean"), "there is a memory.safetensors, llm2comp.json says n_memory 0"),
         (_memory(torch.full((4, 32), float("nan"))), "tensor memory holds NaN"),
         (_memory(torch.zeros(3, 32)), r"memory tokens have the shape \(3, 32\)"),
         (_poison, "tensor norm.weight holds NaN"),
