@@ -7,6 +7,7 @@ some only when nothing is padded, so a single text would differ from the same te
 Shapes: B batch, T tokens, M memory tokens, D embedding dimension.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from encoder.errors import UnsupportedBackboneError
 _PROBE_TOKENS = 12
 _SCORE_BYTES = 6  # a score in bfloat16 and its softmax in float32
 _MOST_SCORE_BYTES = 256 << 20
+_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 
 
 def additive_mask(real_BT: Tensor, dtype: torch.dtype) -> Tensor:
@@ -44,13 +46,63 @@ def bidirectional_states(backbone: nn.Module, embeddings_BTD: Tensor, real_BT: T
     Returns:
         [B, T, D] states after the final norm; those of padding mean nothing.
     """
+    return _call(backbone, embeddings_BTD, real_BT).last_hidden_state
+
+
+def layer_states(
+    backbone: nn.Module, embeddings_BTD: Tensor, real_BT: Tensor, layers: Sequence[int]
+) -> list[Tensor]:
+    """States under full attention after some of the layers, as a backbone cut to so many layers has them.
+
+    Args:
+        backbone: a decoder without head that takes `inputs_embeds`.
+        embeddings_BTD: [B, T, D] floating, right padded.
+        real_BT: [B, T] bool, True on the first tokens of each row.
+        layers: how many layers were passed, each from 1 to all.
+
+    Returns:
+        A [B, T, D] tensor for each of `layers`, after the final norm; those of padding mean nothing.
+
+    Raises:
+        UnsupportedBackboneError: the final norm stands where it cannot be found.
+    """
+    found = _call(backbone, embeddings_BTD, real_BT, output_hidden_states=True)
+    total = len(found.hidden_states) - 1
+    norm = _final_norm(backbone) if any(layer < total for layer in layers) else None
+    return [
+        found.last_hidden_state if layer == total or norm is None else norm(found.hidden_states[layer])
+        for layer in layers
+    ]
+
+
+def _call(backbone: nn.Module, embeddings_BTD: Tensor, real_BT: Tensor, **options: bool) -> Any:
+    """What the backbone returns for [B, T, D] embeddings under full attention; `real_BT` is [B, T] bool."""
     position_BT = torch.arange(real_BT.shape[1], device=real_BT.device).expand(real_BT.shape)
     return backbone(
         inputs_embeds=embeddings_BTD,
         attention_mask=additive_mask(real_BT, embeddings_BTD.dtype),
         position_ids=position_BT,
         use_cache=False,
-    ).last_hidden_state
+        **options,
+    )
+
+
+def _final_norm(backbone: nn.Module) -> nn.Module:
+    """The norm after the last layer.
+
+    Raises:
+        UnsupportedBackboneError: it has no name that we know.
+    """
+    base = backbone.get_base_model() if hasattr(backbone, "peft_config") else backbone  # type: ignore[operator]
+    for name in _FINAL_NORMS:
+        norm = getattr(base, name, None)
+        if isinstance(norm, nn.Module):
+            return norm
+    raise UnsupportedBackboneError(
+        f"{getattr(base.config, 'model_type', type(base).__name__)} has no final norm under a known name",
+        f"looked for {', '.join(_FINAL_NORMS)}",
+        'train without inner layers: layers = "none"',
+    )
 
 
 def longest_sequence(config: Any) -> int | None:

@@ -4,10 +4,13 @@ Knows nothing of texts, files or batching; training and `encoder.model.Encoder` 
 Shapes: B batch, T text tokens (BOS included), M memory tokens, D embedding dimension.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from encoder.attention import bidirectional_states
+from encoder.attention import bidirectional_states, layer_states
 from encoder.errors import ShapeError
 
 
@@ -66,6 +69,30 @@ class MemoryModel(nn.Module):
         Returns:
             [B, M, D] states after the final norm, in the dtype the backbone computes in.
         """
+        found = self._sequence(input_ids, attention_mask)
+        states_BSD = bidirectional_states(self.backbone, found.embeddings_BSD, found.real_BS)
+        return states_BSD[found.row_B1, found.slot_BM]
+
+    def layer_states(self, input_ids: Tensor, attention_mask: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """States of the memory tokens after some of the layers, as an encoder cut to so many layers has them.
+
+        Args:
+            input_ids: [B, T] int64; T may be 0.
+            attention_mask: [B, T], nonzero on real tokens, wherever the padding lies.
+            layers: how many layers were passed, each from 1 to all.
+
+        Returns:
+            A [B, M, D] tensor for each of `layers`, after the final norm.
+
+        Raises:
+            UnsupportedBackboneError: the final norm stands where it cannot be found.
+        """
+        found = self._sequence(input_ids, attention_mask)
+        states = layer_states(self.backbone, found.embeddings_BSD, found.real_BS, layers)
+        return [states_BSD[found.row_B1, found.slot_BM] for states_BSD in states]
+
+    def _sequence(self, input_ids: Tensor, attention_mask: Tensor) -> "_Sequence":
+        """The texts [B, T] with the memory tokens after each."""
         ids_BT, length_B = _pack_left(input_ids, attention_mask)
         text_BTD = self.backbone.get_input_embeddings()(ids_BT)  # type: ignore[operator]
         row_B1 = torch.arange(len(ids_BT), device=ids_BT.device)[:, None]
@@ -76,7 +103,16 @@ class MemoryModel(nn.Module):
         sequence_BSD = torch.cat([text_BTD, room_BMD], dim=1).index_put((row_B1, slot_BM), memory_BMD)
         end_B1 = length_B[:, None] + self.n_memory
         real_BS = torch.arange(sequence_BSD.shape[1], device=ids_BT.device) < end_B1
-        return bidirectional_states(self.backbone, sequence_BSD, real_BS)[row_B1, slot_BM]
+        return _Sequence(sequence_BSD, real_BS, row_B1, slot_BM)
+
+
+class _Sequence(NamedTuple):
+    """Texts and memory tokens as the backbone takes them, S = T + M."""
+
+    embeddings_BSD: Tensor
+    real_BS: Tensor  # [B, S] bool
+    row_B1: Tensor  # [B, 1] int64, number of the row
+    slot_BM: Tensor  # [B, M] int64, where in the row its memory tokens stand
 
 
 def _pack_left(input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -52,10 +52,14 @@ class MemoryEncoder(InputModule):
         self,
         inputs: Sequence[Any],
         prompt: str | None = None,
+        max_length: int | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Right-padded ids and mask, int64 [B, T]; the memory tokens are appended by `forward`."""
-        tokens = self._text.ids(inputs, prefix=prompt or "", longest=self.config.max_tokens)
+        """Right-padded ids and mask, int64 [B, T]; the memory tokens are appended by `forward`.
+
+        `max_length` is in text tokens and goes before the configuration's: training may cut elsewhere.
+        """
+        tokens = self._text.ids(inputs, prefix=prompt or "", longest=max_length or self.config.max_tokens)
         batch = fill_batch(Frame(before=self._text.bos), tokens.ids)
         mask_BT = np.arange(batch.ids_BT.shape[1]) < batch.length_B[:, None]
         return {
@@ -64,11 +68,33 @@ class MemoryEncoder(InputModule):
         }
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Adds `memory_states` [B, M, D] and the unit vectors `sentence_embedding` [B, D]."""
+        """Adds `memory_states` [B, M, D] and the unit vectors `sentence_embedding` [B, D].
+
+        With `layer_sizes` among the features, pairs (layers, numbers), `sentence_embedding` goes on to the right
+        with what the encoder cut to so many layers and numbers gives: [B, D + all numbers], each piece of length 1.
+        """
+        if features.get("layer_sizes"):
+            features["sentence_embedding"] = self._layer_embeddings(features)
+            return features
         memory_BMD = self.model(features["input_ids"], features["attention_mask"])
         features["memory_states"] = memory_BMD
         features["sentence_embedding"] = normalise(pool_memory(memory_BMD))
         return features
+
+    def _layer_embeddings(self, features: dict[str, Any]) -> Tensor:
+        """The vectors of the whole encoder and of its first layers side by side."""
+        sizes = [
+            (self.model.backbone.config.num_hidden_layers, self.model.dimension),  # type: ignore[union-attr]
+            *features["layer_sizes"],
+        ]
+        states = self.model.layer_states(
+            features["input_ids"], features["attention_mask"], [layer for layer, _ in sizes]
+        )
+        pieces = [
+            normalise(pool_memory(memory_BMD)[:, :numbers])
+            for memory_BMD, (_, numbers) in zip(states, sizes, strict=True)
+        ]
+        return torch.cat(pieces, dim=1)
 
     def get_embedding_dimension(self) -> int:
         """Numbers per vector, D."""

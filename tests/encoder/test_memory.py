@@ -1,11 +1,15 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
 
-from encoder.errors import ShapeError
+from encoder.errors import ShapeError, UnsupportedBackboneError
+from encoder.layers import keep_layers
 from encoder.memory import MemoryModel, new_memory
-from tests.encoder.tiny import tiny_backbone
+from tests.encoder.tiny import ARCHITECTURES, tiny_backbone
 
 _BACKBONE = tiny_backbone("gpt2")  # learned absolute positions: the strictest about where padding lies
 _MODEL = MemoryModel(_BACKBONE, new_memory(_BACKBONE, 3))
@@ -79,3 +83,39 @@ def test_new_memory_tokens_differ_and_repeat_by_seed():
 def test_memory_of_another_shape_is_refused(shape):
     with pytest.raises(ShapeError, match="memory tokens have the shape"):
         MemoryModel(_BACKBONE, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_inner_states_are_those_of_a_model_cut_to_so_many_layers(kind):
+    model = MemoryModel(tiny_backbone(kind), new_memory(_BACKBONE, 3))
+    ids, mask = torch.tensor([[5, 6, 0], [7, 8, 9]]), torch.tensor([[1, 1, 0], [1, 1, 1]])
+    with torch.inference_mode():
+        inner, whole = model.layer_states(ids, mask, [1, 2])
+        assert torch.equal(whole, model(ids, mask))
+        keep_layers(model.backbone, 1, where="test")
+        assert torch.allclose(inner, model(ids, mask), atol=1e-6)
+    assert not torch.allclose(inner, whole, atol=1e-2)
+
+
+def test_inner_states_pass_the_adapter():
+    backbone = get_peft_model(
+        tiny_backbone(), LoraConfig(init_lora_weights=False, target_modules="all-linear")
+    )
+    model = MemoryModel(backbone.eval(), new_memory(_BACKBONE, 3))
+    ids, mask = torch.tensor([[5, 6, 7]]), torch.ones(1, 3)
+    with torch.inference_mode():
+        (inner,) = model.layer_states(ids, mask, [1])
+        keep_layers(model.backbone, 1, where="test")
+        assert torch.allclose(inner, model(ids, mask), atol=1e-6)
+
+
+def test_a_backbone_without_a_known_final_norm_is_refused_for_inner_states():
+    backbone = tiny_backbone()
+    backbone.last_norm = backbone.norm
+    backbone.forward = lambda **kwargs: SimpleNamespace(
+        hidden_states=[kwargs["inputs_embeds"]] * 3, last_hidden_state=kwargs["inputs_embeds"]
+    )
+    del backbone.norm
+    model = MemoryModel(backbone, new_memory(_BACKBONE, 3))
+    with pytest.raises(UnsupportedBackboneError, match="llama has no final norm under a known name"):
+        model.layer_states(torch.tensor([[5]]), torch.ones(1, 1), [1])

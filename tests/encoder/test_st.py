@@ -51,3 +51,21 @@ def test_the_length_can_be_set_within_the_backbone(encoder_directory):
     assert module.preprocess(["word " * 50])["input_ids"].shape == (1, 11)
     with pytest.raises(UsageError, match="max_seq_length is 125, the backbone takes 124"):
         module.max_seq_length = 125
+
+
+def test_sizes_put_the_vectors_of_cut_encoders_beside_the_whole_one(encoder_directory, encoder):
+    module = MemoryEncoder.load(str(encoder_directory))
+    features = module.preprocess(TEXTS) | {"layer_sizes": ((1, 8), (2, 16))}
+    with torch.inference_mode():
+        found = module(features)["sentence_embedding"]
+        whole = module(module.preprocess(TEXTS))["sentence_embedding"]
+    cut = load_encoder(f"{encoder_directory}?layers=1", device="cpu", dtype="float32")
+    assert found.shape == (len(TEXTS), 32 + 8 + 16)
+    assert torch.equal(found[:, :32], whole)
+    assert np.allclose(found[:, 32:40], cut.encode_document(TEXTS, truncate_dim=8), atol=1e-5)
+    assert np.allclose(found[:, 40:], encoder.encode_document(TEXTS, truncate_dim=16), atol=1e-5)
+
+
+def test_training_may_cut_texts_elsewhere(encoder_directory):
+    module = MemoryEncoder.load(str(encoder_directory))
+    assert module.preprocess(["word " * 50], max_length=5)["input_ids"].shape == (1, 6)
