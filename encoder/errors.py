@@ -53,6 +53,10 @@ class UnsupportedBackboneError(Llm2CompError):
     """A decoder cannot be made to attend in both directions."""
 
 
+class TrainingError(Llm2CompError):
+    """A training run cannot begin, or had to stop; its last good checkpoint is kept."""
+
+
 class CollectionError(Llm2CompError):
     """A folder is not a collection, is damaged, or cannot be written."""
 

@@ -44,7 +44,6 @@ class Schedule:
     clip: float = within(0, 1e9, 1.0)  # most length of the gradient; 0: as it is
     dtype: str = one_of("auto", "float32", "bfloat16")  # auto: bfloat16 by autocast where it is fast
     gradient_checkpointing: bool = False  # computes activations twice and keeps few of them
-    compile: bool = False  # torch.compile, with a minute at the start
     seed: int = 0
 
 
@@ -56,7 +55,9 @@ class Watch:
     evaluate_steps: int = least(1, 100)  # held-out loss, known items, spectrum; and a checkpoint
     known_items: int = least(0, 200)  # held-out texts whose second half is looked for by their first
     keep: int = least(1, 2)  # latest checkpoints kept; the best one stays besides
-    best_by: str = one_of("known_items", "held_out_loss", "last")  # which checkpoint becomes the encoder
+    best_by: str = one_of(
+        "auto", "known_items", "held_out_loss", "last"
+    )  # which checkpoint becomes the result
     stop_below_rank_share: float = within(
         0, 1, 0.0
     )  # of RankMe at the start: collapsed, stop. 0: only say it

@@ -1,0 +1,234 @@
+"""The folder of a run: what it was begun with, its complete checkpoints, and what it made.
+
+OUT/run.json              stage, recipe, hashes of texts and of the model begun with
+OUT/metrics.jsonl         a line for every log and every look at the held-out texts
+OUT/tensorboard/          the same as curves
+OUT/checkpoints/checkpoint-N/   an encoder directory, and what the trainer needs to go on; `complete` comes last
+OUT/encoder/ or OUT/backbone/   the result
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from encoder.atomic import write_bytes, write_json
+from encoder.errors import ConfigError, InputError, TrainingError
+from train.recipe import differences
+
+FORMAT = 1
+_COMPLETE = "complete"
+_EDGE_BYTES = 1 << 20
+# What may change when a run goes on: where it lies, and what is only looked at.
+_FREE = {"out", "card", "watch.log_steps", "watch.keep"}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what."""
+
+    path: Path
+
+    @property
+    def claim(self) -> Path:
+        """What the run was begun with."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The log, JSON lines."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder a checkpoint."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, step: int) -> Path:
+        """The checkpoint after a number of steps."""
+        return self.checkpoints / f"checkpoint-{step}"
+
+
+@contextlib.contextmanager
+def hold(folder: RunFolder) -> Iterator[None]:
+    """Keeps a second process out of the run while this one trains.
+
+    Raises:
+        TrainingError: another process trains in this folder, or it cannot be made.
+    """
+    import fcntl
+
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise TrainingError(
+            f"The run's folder cannot be written: {error.strerror}.",
+            str(folder.path),
+            "name another with --out",
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise TrainingError(
+            "Another process trains in this folder.", str(folder.path), "wait for it, or name another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)  # releases the lock, as the end of the process would
+
+
+def begin(folder: RunFolder, content: Mapping[str, Any]) -> None:
+    """Writes what the run is begun with, or compares it with what an earlier beginning wrote.
+
+    Args:
+        folder: of the run.
+        content: `stage`, `recipe` (as `recipe_to_json`), `data` and `model` (hashes by name).
+
+    Raises:
+        ConfigError: the folder holds a run of another stage, recipe, data or model; the differences are named.
+        TrainingError: the folder holds something that is no run.
+    """
+    if not folder.claim.exists():
+        foreign = [path.name for path in folder.path.iterdir() if path.name != "lock"]
+        if foreign:
+            raise TrainingError(
+                f"The folder holds something that is no run: {foreign[0]}.",
+                str(folder.path),
+                "name an empty or new folder with --out",
+            )
+        write_json(folder.claim, {"format": FORMAT, **content})
+        return
+    try:
+        old = json.loads(folder.claim.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingError(
+            f"run.json cannot be read: {error}", str(folder.claim), "name another folder with --out"
+        ) from error
+    found = _changes(old, {"format": FORMAT, **content})
+    if found:
+        raise ConfigError(
+            "The run was begun with something else: " + "; ".join(found),
+            str(folder.claim),
+            "go on with the recipe and data it was begun with, or name another folder with --out",
+        )
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    recipe = [
+        line
+        for line in differences(old.get("recipe", {}), new["recipe"])
+        if line.partition(":")[0] not in _FREE
+    ]
+    rest = [{key: value for key, value in each.items() if key != "recipe"} for each in (old, new)]
+    return differences(rest[0], rest[1]) + recipe
+
+
+def last_checkpoint(folder: RunFolder) -> Path | None:
+    """The latest complete checkpoint; those that a kill left unfinished are taken away."""
+    found: list[tuple[int, Path]] = []
+    for path in folder.checkpoints.glob("checkpoint-*"):
+        if (path / _COMPLETE).exists():
+            found.append((step_of(path), path))
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    return max(found)[1] if found else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """Updates done at a checkpoint."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def seal(checkpoint: Path) -> None:
+    """Marks a checkpoint as complete, once all its files are on disk."""
+    for path in checkpoint.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+    write_bytes(checkpoint / _COMPLETE, b"")
+
+
+def thin_out(folder: RunFolder, *, keep: int, best: int | None) -> None:
+    """Takes away all checkpoints but the latest and the best.
+
+    Args:
+        folder: of the run.
+        keep: so many of the latest stay.
+        best: the step of the best one, which stays too.
+    """
+    paths = sorted(folder.checkpoints.glob("checkpoint-*"), key=step_of)
+    for path in paths[:-keep]:
+        if step_of(path) != best:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def publish(write: Callable[[Path], None], target: Path) -> None:
+    """Puts a result in place once it is whole; an older one goes only then.
+
+    Args:
+        write: fills an empty folder.
+        target: the result's folder.
+
+    Raises:
+        TrainingError: it could not be written; what was there is as before.
+    """
+    temporary, old = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
+    for path in (temporary, old):
+        shutil.rmtree(path, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        write(temporary)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise TrainingError(
+            f"The result could not be written: {error}",
+            str(target),
+            "make room on the disk, then give the same command: nothing is trained again",
+        ) from error
+    if target.exists():
+        target.rename(old)
+    temporary.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def fingerprint_files(paths: Sequence[Path]) -> dict[str, str]:
+    """Size and hash of the edges of each file, by its name: fast, and another file is noticed.
+
+    Args:
+        paths: files, and folders that stand for the files in them.
+
+    Raises:
+        InputError: a path does not exist.
+    """
+    found = {}
+    for path in paths:
+        if not path.exists():
+            raise InputError("There is no such file or folder.", str(path), "name an existing one")
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        for file in files:
+            name = f"{path.name}/{file.relative_to(path).as_posix()}" if path.is_dir() else file.name
+            found[name] = _edge_hash(file)
+    return found
+
+
+def _edge_hash(path: Path) -> str:
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as stream:
+        digest.update(stream.read(_EDGE_BYTES))
+        stream.seek(max(0, size - _EDGE_BYTES))
+        digest.update(stream.read(_EDGE_BYTES))
+    return digest.hexdigest()[:16]

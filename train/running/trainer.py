@@ -1,0 +1,239 @@
+"""The trainer of transformers with what every stage needs: our checkpoints, the watch, and a stop when it goes wrong.
+
+`StageMixin` goes before a trainer class of a library; the loop, accumulation, devices and resuming are the library's.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from encoder.errors import CheckpointError, TrainingError
+from train.running.arguments import decayed_names, is_first_process, rate_factor
+from train.running.run_folder import RunFolder, last_checkpoint, seal, step_of, thin_out
+from train.running.watcher import PREFIX, Watcher, first_look, is_collapsed
+from train.settings import Schedule, Watch
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage brings to its trainer."""
+
+    folder: RunFolder
+    schedule: Schedule
+    watch: Watch
+    watcher: Watcher
+    save: Callable[
+        [Path, int], None
+    ]  # writes the model of this moment into an existing folder; told the step
+    load: Callable[[Path], None]  # takes the weights of such a folder
+
+
+class StageMixin:
+    """What all stages add to a library's trainer; comes first among the bases."""
+
+    stage: Stage
+    args: Any
+    state: Any
+    model: Any
+    optimizer: Any
+    lr_scheduler: Any
+    control: Any
+    log: Any
+    add_callback: Any
+    remove_callback: Any
+    callback_handler: Any
+
+    def prepare(self, stage: Stage) -> None:
+        """Takes what the stage brings; to be called once, before training."""
+        self.stage = stage
+        self.tokens_seen = 0
+        self._numbers: list[int] = []
+        self.remove_callback(PrinterCallback)  # we have lines of our own
+        self.add_callback(_LookCallback(stage.watch.evaluate_steps))
+
+    def run(self) -> dict[str, float]:
+        """Trains from the latest complete checkpoint to the last step.
+
+        Returns:
+            The measures of the checkpoint that is best by the recipe.
+
+        Raises:
+            TrainingError: the loss or the gradient was not finite, the space collapsed, or a checkpoint could not
+                be written.
+        """
+        found = last_checkpoint(self.stage.folder)
+        self.args.eval_on_start = found is None
+        self.train(resume_from_checkpoint=str(found) if found else None)  # type: ignore[attr-defined]
+        return self.measures_at(self.best_step())
+
+    def best_step(self) -> int:
+        """The step of the best checkpoint, or of the last one where the recipe asks for that."""
+        if self.args.metric_for_best_model is not None and self.state.best_global_step:
+            return int(self.state.best_global_step)
+        found = last_checkpoint(self.stage.folder)
+        return step_of(found) if found else 0
+
+    def measures_at(self, step: int) -> dict[str, float]:
+        """What the watch saw at a step."""
+        rows = [row for row in self.state.log_history if row.get("step") == step]
+        return {
+            key.removeprefix(PREFIX): value
+            for row in rows
+            for key, value in row.items()
+            if key.startswith(PREFIX)
+        }
+
+    # What the library calls.
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
+        """One batch, which is refused when its loss is not finite."""
+        numbers = inputs.pop("number", None)
+        self._numbers = [] if numbers is None else numbers.flatten().tolist()
+        loss = super().training_step(model, inputs, *rest)  # type: ignore[misc]
+        if not torch.isfinite(loss):
+            raise self._not_finite("loss", float(loss))
+        return loss
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        # Before the weights change: a gradient that is not finite would spoil them all.
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[misc]
+        if not torch.isfinite(torch.as_tensor(norm)):
+            raise self._not_finite("gradient's length", float(norm))
+        return norm
+
+    def _not_finite(self, what: str, value: float) -> TrainingError:
+        kept = last_checkpoint(self.stage.folder)
+        return TrainingError(
+            f"The {what} is {value} at step {self.state.global_step + 1}"
+            + (f", in a batch of the items {self._numbers}." if self._numbers else "."),
+            f"the last good checkpoint is {kept}"
+            if kept
+            else f"{self.stage.folder.path}, before any checkpoint",
+            "lower schedule.learning_rate, set schedule.clip to 1, or schedule.dtype to 'float32'",
+        )
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Looks at the held-out texts; the first process looks, all get its measures."""
+        with _kept_random_state():
+            measures = self.stage.watcher.look() if is_first_process() else {}
+        return self._report(_from_first_process(measures))
+
+    def _report(self, measures: dict[str, float]) -> dict[str, float]:
+        found = {PREFIX + name: value for name, value in measures.items()}
+        best = self.args.metric_for_best_model
+        if best is not None and PREFIX + best not in found:
+            raise TrainingError(
+                f"The best checkpoint goes by {best}, which cannot be measured.",
+                "watch.best_by",
+                "hold out more or longer texts (texts.held_out), or set watch.best_by to 'last'",
+            )
+        self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        self._stop_collapsed(measures)
+        return found
+
+    def _stop_collapsed(self, measures: dict[str, float]) -> None:
+        share = self.stage.watch.stop_below_rank_share
+        start = first_look(self.state.log_history)
+        if share and is_collapsed(start, measures, share):
+            name = "effective_rank_centred"
+            raise TrainingError(
+                f"The space collapses: the effective rank (centred) fell from {start[name]:.1f} to "
+                f"{measures[name]:.1f} at step {self.state.global_step}, below {share} of it.",
+                str(self.stage.folder.path),
+                "lower the learning rate or the steps; earlier checkpoints are kept in checkpoints/",
+            )
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        target = self.stage.folder.checkpoint(self.state.global_step)
+        try:
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+            if is_first_process():
+                seal(target)
+                best = self.state.best_global_step if self.args.metric_for_best_model is not None else None
+                thin_out(self.stage.folder, keep=self.stage.watch.keep, best=best)
+        except (
+            OSError,
+            RuntimeError,
+            CheckpointError,
+        ) as error:  # torch.save says RuntimeError for a full disk
+            if is_first_process():
+                shutil.rmtree(target, ignore_errors=True)
+            kept = last_checkpoint(self.stage.folder)
+            raise TrainingError(
+                f"The checkpoint after step {self.state.global_step} could not be written: {error}",
+                f"{target}; the last good one is {kept}" if kept else str(target),
+                "make room on the disk, then give the same command: it goes on from there",
+            ) from error
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.stage.save(folder, self.state.global_step)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.stage.load(Path(resume_from_checkpoint))
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Matrices decay; norms, biases and memory tokens do not."""
+        return decayed_names(model.named_parameters())
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The rates of the recipe."""
+        if self.lr_scheduler is None:
+            factor = rate_factor(self.stage.schedule)
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+
+class StageTrainer(StageMixin, Trainer):
+    """For models whose `forward` gives `loss` and `tokens`: pretraining and compression."""
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The model's own loss; counts the tokens it read."""
+        outputs = model(**inputs)
+        self.tokens_seen += int(outputs["tokens"])
+        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+
+
+class _LookCallback(TrainerCallback):
+    """Asks for a look at the held-out texts at every checkpoint, the last one included."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Asks at the steps of the watch and at the last."""
+        if state.global_step % self._every == 0 or state.global_step >= state.max_steps:
+            control.should_evaluate = True
+
+
+@contextlib.contextmanager
+def _kept_random_state() -> Iterator[None]:
+    """Looking must not change what comes after: a resumed run looks at other moments."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+def _from_first_process(measures: dict[str, float]) -> dict[str, float]:
+    """The first process's measures, on all of them; decisions that rest on them then agree."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return measures
+    box = [measures]
+    torch.distributed.broadcast_object_list(box, src=0)
+    return box[0]

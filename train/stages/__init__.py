@@ -1,0 +1,1 @@
+"""The stages: each a function that a recipe decides."""

@@ -1,0 +1,1 @@
+"""Files of texts and pairs -> what a stage learns from."""
