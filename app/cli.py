@@ -33,6 +33,7 @@ VERBS = {
     "encode": "app.verbs.encode",
     "export-encoder": "app.verbs.export_encoder",
     "train": "app.verbs.train",
+    "eval": "app.verbs.eval",
     "app": "app.verbs.app",
 }
 EXIT_BUG = 70

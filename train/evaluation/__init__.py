@@ -1,0 +1,1 @@
+"""Encoder -> scores: task folders, the scoring protocol, baselines, public tasks, and the report."""
