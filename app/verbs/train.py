@@ -1,14 +1,41 @@
 """`llm2comp train STAGE`: make or improve an encoder; the only verb with a second word."""
 
 import argparse
+import json
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.verbs import options
 
-_EXAMPLES = """
+
+class _Stage(NamedTuple):
+    """A stage that a recipe decides: `train.stages.NAME.NAME(recipe, note, device=...)`."""
+
+    summary: str
+    recipe: str  # its class in train.settings
+    result: str  # where in the run's folder its result lies
+
+
+_STAGES = {
+    "pretrain": _Stage(
+        "make a language model from scratch, tokenizer included", "PretrainRecipe", "backbone"
+    ),
+    "compress": _Stage("stage 1: train memory tokens to stand for a text", "CompressRecipe", "encoder"),
+    "simcse": _Stage("stage 2: learn from two dropout views of each text", "SimcseRecipe", "encoder"),
+    "contrastive": _Stage("stage 3: learn from pairs of query and document", "ContrastiveRecipe", "encoder"),
+    "mine": _Stage("find hard negatives for pairs", "MineRecipe", ""),
+}
+_GOES_ON = "; the same command goes on after any stop"
+
+_DISTIL_EXAMPLES = """
 llm2comp train distil --config recipes/bundled.toml --data texts/ --work runs/bundled --out runs/bundled/encoder
 llm2comp train distil --config my.toml --data texts/ --work runs/my --out my-encoder
+"""
+_SOUP_EXAMPLES = """
+llm2comp train soup runs/a/encoder runs/b/encoder --out runs/soup
+llm2comp train soup runs/a/checkpoints/checkpoint-800 runs/a/checkpoints/checkpoint-1000 --out runs/soup --json
 """
 
 
@@ -16,8 +43,50 @@ def add_parser(subparsers: Any) -> None:
     """Adds the verb and its stages to the command."""
     verb = subparsers.add_parser("train", help="make or improve an encoder", description="Make an encoder.")
     stages = verb.add_subparsers(title="stages", dest="stage", required=True, metavar="STAGE")
+    for name, stage in _STAGES.items():
+        _add_stage(stages, name, stage)
+    _add_soup(stages)
+    _add_distil(stages)
+
+
+def _add_stage(stages: Any, name: str, stage: _Stage) -> None:
+    recipe = "tiny" if name == "compress" else f"tiny-{name}"
+    examples = (
+        f"llm2comp train {name} --config recipes/{recipe}.toml\n"
+        f"llm2comp train {name} --config my.toml --set "
+        + ("negatives=4 --json" if name == "mine" else "schedule.steps=2000 --out runs/long")
+    )
+    parser = options.add_verb(stages, name, stage.summary + (_GOES_ON if stage.result else ""), examples)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the recipe, TOML")
+    parser.add_argument("--out", metavar="PATH", help="in place of the recipe's out")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="in place of a value of the recipe, such as schedule.steps=100; may be given again",
+    )
+    if stage.result:
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="train nothing: say steps, tokens and memory, and check the recipe",
+        )
+    parser.add_argument("--device", choices=("auto", "cpu"), default="auto", help="a GPU where there is one")
+    options.add_quiet(parser)
+    parser.set_defaults(run=run_stage)
+
+
+def _add_soup(stages: Any) -> None:
+    soup = options.add_verb(stages, "soup", "average the weights of encoders of one shape", _SOUP_EXAMPLES)
+    soup.add_argument("encoders", nargs="+", metavar="ENCODER", help="encoder directories or checkpoints")
+    soup.add_argument("--out", required=True, metavar="DIR", help="the averaged encoder")
+    soup.set_defaults(run=run_soup)
+
+
+def _add_distil(stages: Any) -> None:
     distil = options.add_verb(
-        stages, "distil", "make a small encoder from a teacher's vectors; the same command goes on", _EXAMPLES
+        stages, "distil", "make a small encoder from a teacher's vectors" + _GOES_ON, _DISTIL_EXAMPLES
     )
     distil.add_argument("--config", type=Path, required=True, metavar="FILE", help="the recipe, TOML")
     distil.add_argument(
@@ -28,6 +97,57 @@ def add_parser(subparsers: Any) -> None:
     )
     distil.add_argument("--out", type=Path, required=True, metavar="DIR", help="the encoder directory")
     distil.set_defaults(run=run_distil)
+
+
+def run_stage(args: argparse.Namespace) -> int:
+    """Trains by a recipe, or says what it would take."""
+    from app.output import write_note
+    from train import settings
+    from train.recipe import read_recipe
+    from train.running.devices import is_first_process
+
+    stage = _STAGES[args.stage]
+    overrides = [*args.set, *([f"out={json.dumps(args.out)}"] if args.out else [])]
+    recipe = read_recipe(getattr(settings, stage.recipe), args.config, overrides)
+    if getattr(args, "dry_run", False):
+        return _dry_run(recipe, as_json=args.json)
+    note: Callable[[str], None] = (lambda text: None) if args.quiet or not is_first_process() else write_note
+    work = getattr(import_module(f"train.stages.{args.stage}"), args.stage)
+    measures = work(recipe, note, device=args.device)
+    if is_first_process():
+        _tell(Path(recipe.out) / stage.result, measures, as_json=args.json)
+    return 0
+
+
+def _tell(result: Path, measures: Mapping[str, Any], *, as_json: bool) -> None:
+    from app.output import print_json, write_lines
+
+    if as_json:
+        print_json({"format": 1, "out": str(result), "measures": dict(measures)})
+    else:
+        write_lines([str(result)])
+
+
+def _dry_run(recipe: Any, *, as_json: bool) -> int:
+    from train.dry_run import plan
+
+    from app.output import print_json, write_lines
+
+    found = plan(recipe)
+    if as_json:
+        print_json({"format": 1, **found.to_json()})
+    else:
+        write_lines(found.lines())
+    return 0
+
+
+def run_soup(args: argparse.Namespace) -> int:
+    """Averages encoders."""
+    from train.stages.soup import average_encoders
+
+    average_encoders([Path(place) for place in args.encoders], Path(args.out))
+    _tell(Path(args.out), {}, as_json=args.json)
+    return 0
 
 
 def run_distil(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from torch import nn
 from encoder.device import choose_placement
 from encoder.errors import ConfigError
 from train.batch_plan import batch_plan
+from train.running.devices import world_size
 from train.running.run_folder import RunFolder
 from train.settings import Schedule, Watch
 
@@ -74,20 +75,6 @@ def training_arguments(
         accelerator_config={"dispatch_batches": False, "split_batches": False},
         **more,
     )
-
-
-def world_size() -> int:
-    """Processes that train together, as torchrun says."""
-    import os
-
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first_process() -> bool:
-    """False on all but one of the processes that train together."""
-    import os
-
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def compute_dtype(schedule: Schedule, device: str = "auto") -> torch.dtype:

@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerCallback
 
 from encoder.atomic import write_bytes
-from train.running.arguments import is_first_process, world_size
+from train.running.devices import is_first_process, world_size
 from train.running.run_folder import RunFolder
 from train.running.watcher import PREFIX, first_look, is_collapsed
 

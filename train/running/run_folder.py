@@ -20,6 +20,7 @@ from typing import Any
 from encoder.atomic import write_bytes, write_json
 from encoder.errors import ConfigError, InputError, TrainingError
 from train.recipe import differences
+from train.running.devices import is_first_process
 
 FORMAT = 1
 _COMPLETE = "complete"
@@ -61,13 +62,16 @@ class RunFolder:
 
 @contextlib.contextmanager
 def hold(folder: RunFolder) -> Iterator[None]:
-    """Keeps a second process out of the run while this one trains.
+    """Keeps a second run out of the folder while this one trains; the first process holds it for all of a run.
 
     Raises:
         TrainingError: another process trains in this folder, or it cannot be made.
     """
     import fcntl
 
+    if not is_first_process():
+        yield
+        return
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -101,6 +105,8 @@ def begin(folder: RunFolder, content: Mapping[str, Any]) -> None:
         ConfigError: the folder holds a run of another stage, recipe, data or model; the differences are named.
         TrainingError: the folder holds something that is no run.
     """
+    if not is_first_process():
+        return
     if not folder.claim.exists():
         foreign = [path.name for path in folder.path.iterdir() if path.name != "lock"]
         if foreign:

@@ -15,7 +15,8 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from encoder.errors import CheckpointError, TrainingError
-from train.running.arguments import decayed_names, is_first_process, rate_factor
+from train.running.arguments import decayed_names, rate_factor
+from train.running.devices import is_first_process
 from train.running.run_folder import RunFolder, last_checkpoint, seal, step_of, thin_out
 from train.running.watcher import PREFIX, Watcher, first_look, is_collapsed
 from train.settings import Schedule, Watch

@@ -69,8 +69,12 @@ def pretrain(recipe: PretrainRecipe, note: Note, *, device: str = "auto") -> Mea
 
 
 def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -> Measures:
+    arguments = training_arguments(
+        TrainingArguments, recipe.schedule, recipe.watch, folder, device=device, best_by="held_out_loss"
+    )
     stream = TextStream(recipe.texts)
-    tokenizer = _tokenizer(recipe, stream, folder.path / _TOKENIZER, note)
+    with arguments.main_process_first():
+        tokenizer = _tokenizer(recipe, stream, folder.path / _TOKENIZER, note)
     plain = TextTokenizer(tokenizer.backend_tokenizer, tokenizer.bos_token_id)
     torch.manual_seed(recipe.schedule.seed)
     model = LanguageModel(new_language_model(recipe.shape, len(tokenizer), tokenizer.bos_token_id))
@@ -78,9 +82,7 @@ def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -
     watcher = LanguageWatcher(model, plain, stream.held_out, recipe)
     trainer = StageTrainer(
         model=model,
-        args=training_arguments(
-            TrainingArguments, recipe.schedule, recipe.watch, folder, device=device, best_by="held_out_loss"
-        ),
+        args=arguments,
         train_dataset=Windows(stream, plain, end=tokenizer.bos_token_id, window=recipe.shape.window),
         data_collator=collate_windows,
     )

@@ -1,0 +1,325 @@
+"""Stage 1: memory tokens that stand for a text, by any of the objectives.
+
+Shapes: B batch, T tokens, M memory tokens, D width.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainingArguments
+
+from encoder.attention import bidirectional_states, check_bidirectional, longest_sequence
+from encoder.checkpoint import text_tokenizer
+from encoder.config import BaseReference, EncoderConfig
+from encoder.errors import ConfigError
+from encoder.memory import MemoryModel, new_memory
+from encoder.pooling import pool_span
+from encoder.weights import fetch, read_causal_lm, read_tokenizer
+from train.adapter import attach_adapter
+from train.compression.bags import BagOfTokens
+from train.compression.compressor import Compressor
+from train.compression.masked import MaskedNextToken, mask_token
+from train.compression.twin import share_decoder
+from train.objectives.head import language_head
+from train.recipe import recipe_to_json
+from train.running.arguments import compute_dtype, training_arguments
+from train.running.card import versions, write_card
+from train.running.keeping import EncoderKeeper
+from train.running.live import LiveEncoder
+from train.running.progress import Note, ProgressCallback
+from train.running.run_folder import RunFolder, begin, fingerprint_files, hold, publish
+from train.running.trainer import Stage, StageTrainer
+from train.running.watcher import Measures, Watcher
+from train.settings import CompressRecipe
+from train.texts.split_texts import SplitTexts, collate_splits
+from train.texts.stream import TextStream, local_paths, need_training_extra
+
+_HELD_OUT_BATCH = 8
+
+
+class Parts(NamedTuple):
+    """What is trained, and what it is trained with."""
+
+    backbone: nn.Module  # of the encoder, under full attention; with an adapter, or all of it trained
+    memory: nn.Parameter | None  # [M, D]; None for mntp
+    objective: nn.Module  # its forward takes a batch of `SplitTexts` and gives `loss` and `tokens`
+    states: nn.Module  # (input_ids, attention_mask) -> [B, M, D], whose mean is the embedding
+    tokenizer: Any
+
+
+def compress(recipe: CompressRecipe, note: Note, *, device: str = "auto") -> Measures:
+    """Trains memory tokens by a recipe, or goes on where an earlier call stopped; the result is OUT/encoder.
+
+    Args:
+        recipe: what to do.
+        note: told lines for people.
+        device: "auto" or "cpu".
+
+    Returns:
+        The measures of the encoder that was kept.
+
+    Raises:
+        CheckpointError: the backbone is missing or damaged.
+        ConfigError: the recipe is impossible, or the folder holds a run of another one.
+        InputError: the texts cannot be read, or there are none.
+        TrainingError: the run had to stop; its last good checkpoint is kept.
+        UnsupportedBackboneError: the backbone cannot attend in both directions.
+    """
+    need_training_extra()
+    folder = RunFolder(Path(recipe.out))
+    place, base = find_backbone(recipe.backbone)
+    with hold(folder):
+        begin(
+            folder,
+            {
+                "stage": "compress",
+                "recipe": recipe_to_json(recipe),
+                "data": fingerprint_files(local_paths(recipe.texts)),
+                "model": fingerprint_files(sorted(place.glob("*.safetensors"))),
+            },
+        )
+        return _train(recipe, folder, place, base, note, device)
+
+
+def find_backbone(name: str) -> tuple[Path, BaseReference]:
+    """The folder of a backbone, and how an encoder names it.
+
+    Args:
+        name: a folder, or `hf:NAME` (with `@revision`), which is downloaded.
+
+    Raises:
+        CheckpointError: it cannot be fetched.
+        ConfigError: there is no such folder.
+    """
+    if name.startswith("hf:"):
+        hub_name, _, revision = name.removeprefix("hf:").partition("@")
+        return fetch(hub_name, revision or None), BaseReference("name", hub_name, revision or None)
+    place = Path(name)
+    if not place.is_dir():
+        raise ConfigError(
+            f"The backbone {name} does not exist.",
+            "backbone",
+            "name a folder with a causal language model, or hf:NAME; `llm2comp train pretrain` makes a small one",
+        )
+    return place, BaseReference("path", name)
+
+
+def _train(
+    recipe: CompressRecipe, folder: RunFolder, place: Path, base: BaseReference, note: Note, device: str
+) -> Measures:
+    arguments = training_arguments(TrainingArguments, recipe.schedule, recipe.watch, folder, device=device)
+    parts = build_parts(recipe, place, half_base=arguments.device.type == "cuda" and arguments.bf16)
+    note(_trained_weights(parts.objective))
+    texts = SplitTexts(
+        TextStream(recipe.texts),
+        text_tokenizer(parts.tokenizer),
+        longest=recipe.memory.max_tokens,
+        settings=recipe.compression,
+        seed=recipe.schedule.seed,
+    )
+    keeper = EncoderKeeper(
+        parts.backbone,
+        parts.memory,
+        parts.tokenizer,
+        new_config(recipe, parts),
+        base=base if recipe.adapter.lora else BaseReference(),
+        entry={
+            "stage": "compress",
+            "objective": recipe.compression.objective,
+            "seed": recipe.schedule.seed,
+            "data": fingerprint_files(local_paths(recipe.texts)),
+            "versions": versions(),
+        },
+    )
+    encoder = LiveEncoder(
+        parts.states,
+        text_tokenizer(parts.tokenizer),
+        max_tokens=recipe.memory.max_tokens,
+        has_memory=parts.memory is not None,
+        dtype=compute_dtype(recipe.schedule, device),
+    )
+    watcher = Watcher(
+        encoder,
+        texts.stream.held_out,
+        known_items=recipe.watch.known_items,
+        held_out_loss=_held_out_loss(parts.objective, texts.held_out()),
+    )
+    trainer = StageTrainer(
+        model=parts.objective, args=arguments, train_dataset=texts, data_collator=collate_splits
+    )
+    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
+    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
+    measures = trainer.run()
+    if trainer.is_world_process_zero():
+        if texts.too_short:
+            note(f"{texts.too_short:,} texts were too short to split and were passed over")
+        _publish(recipe, folder, keeper, trainer.best_step(), measures)
+        note(f"the encoder is {folder.path / 'encoder'}")
+    return measures
+
+
+def build_parts(recipe: CompressRecipe, place: Path, *, half_base: bool = False) -> Parts:
+    """The model of a recipe, ready to be trained.
+
+    Args:
+        recipe: what to do.
+        place: folder of the backbone.
+        half_base: keep the frozen weights in bfloat16.
+
+    Raises:
+        CheckpointError: the backbone is missing or damaged.
+        ConfigError: more tokens are asked for than the backbone holds, or the adapter does not fit.
+        UnsupportedBackboneError: the backbone cannot attend in both directions.
+    """
+    language_model: Any = read_causal_lm(place)
+    tokenizer = read_tokenizer(place, as_stored=False)
+    is_masked = recipe.compression.objective == "mntp"
+    n_memory = 0 if is_masked else recipe.memory.n_memory
+    _check_room(recipe, language_model.config, n_memory)
+    if half_base and recipe.adapter.lora:
+        language_model = language_model.to(torch.bfloat16)
+    torch.manual_seed(recipe.schedule.seed)
+    decoder = share_decoder(language_model) if recipe.adapter.lora else copy.deepcopy(language_model)
+    decoder.eval().requires_grad_(False)
+    backbone = language_model.base_model
+    memory = None if is_masked else new_memory(backbone, n_memory, seed=recipe.schedule.seed)
+    check_bidirectional(backbone, torch.empty(0, 1) if memory is None else memory.detach())
+    if recipe.adapter.lora:
+        backbone = attach_adapter(backbone, recipe.adapter)
+    else:
+        backbone.requires_grad_(True)
+    if recipe.schedule.gradient_checkpointing:
+        language_model.base_model.gradient_checkpointing_enable({"use_reentrant": False})
+    objective, states = _objective(recipe, backbone, decoder, memory, tokenizer)
+    return Parts(backbone, memory, objective, states, tokenizer)
+
+
+def _objective(
+    recipe: CompressRecipe,
+    backbone: nn.Module,
+    decoder: nn.Module,
+    memory: nn.Parameter | None,
+    tokenizer: Any,
+) -> tuple[nn.Module, nn.Module]:
+    """The module that is trained, and the one whose states are the embedding."""
+    settings, bos_id = recipe.compression, tokenizer.bos_token_id
+    if memory is None:
+        masked = MaskedNextToken(
+            backbone,
+            language_head(decoder),
+            bos_id=bos_id,
+            mask_id=mask_token(tokenizer),
+            settings=settings,
+            seed=recipe.schedule.seed,
+        )
+        return masked, MeanOfText(backbone)
+    encoder = MemoryModel(backbone, memory)
+    if settings.objective in ("ebae", "ebar"):
+        return BagOfTokens(encoder, language_head(decoder), bos_id=bos_id, settings=settings), encoder
+    return Compressor(encoder, decoder, bos_id=bos_id, settings=settings), encoder
+
+
+class MeanOfText(nn.Module):
+    """The mean of a text's states under full attention, as one state [B, 1, D]."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """[B, T] ids, right padded, and mask to [B, 1, D]."""
+        embeddings_BTD = self.backbone.get_input_embeddings()(input_ids)  # type: ignore[operator]
+        hidden_BTD = bidirectional_states(self.backbone, embeddings_BTD, attention_mask.bool())
+        length_B = attention_mask.sum(dim=1)
+        return pool_span(hidden_BTD, torch.zeros_like(length_B), length_B)[:, None]
+
+
+def _check_room(recipe: CompressRecipe, config: Any, n_memory: int) -> None:
+    bound = longest_sequence(config)
+    needed = recipe.memory.max_tokens + n_memory + 1
+    if bound is not None and needed > bound:
+        most = bound - n_memory - 1
+        raise ConfigError(
+            f"memory.max_tokens {recipe.memory.max_tokens} and {n_memory} memory tokens need {needed} places, the "
+            f"backbone holds {bound}",
+            "memory.max_tokens",
+            f"set memory.max_tokens to at most {most}"
+            if most > 1
+            else "take fewer memory tokens or another backbone",
+        )
+    least = recipe.compression.shortest_context + recipe.compression.shortest_continuation
+    if least > recipe.memory.max_tokens:
+        raise ConfigError(
+            f"a split needs {least} tokens, memory.max_tokens is {recipe.memory.max_tokens}",
+            "compression.shortest_context",
+            "lower compression.shortest_context and shortest_continuation, or raise memory.max_tokens",
+        )
+
+
+def new_config(recipe: CompressRecipe, parts: Parts) -> EncoderConfig:
+    """The configuration of a fresh encoder, before its first stage is written into it."""
+    return EncoderConfig(
+        n_memory=0 if parts.memory is None else parts.memory.shape[0],
+        dimension=parts.backbone.get_input_embeddings().weight.shape[1],  # type: ignore[operator]
+        max_tokens=recipe.memory.max_tokens,
+        pooling="bidirectional_mean" if parts.memory is None else "memory_mean",
+    )
+
+
+def _held_out_loss(objective: nn.Module, items: Sequence[dict[str, Any]]) -> Callable[[], float] | None:
+    """Mean loss over held-out texts, always with the same splits; None where no text is long enough."""
+    if not items:
+        return None
+
+    def look() -> float:
+        device = next(objective.parameters()).device
+        was_training = objective.training
+        objective.eval()
+        total = 0.0
+        with torch.no_grad():
+            for start in range(0, len(items), _HELD_OUT_BATCH):
+                chunk = items[start : start + _HELD_OUT_BATCH]
+                batch = {name: value.to(device) for name, value in collate_splits(chunk).items()}
+                batch.pop("number")
+                total += float(objective(**batch)["loss"]) * len(chunk)
+        objective.train(was_training)
+        return total / len(items)
+
+    return look
+
+
+def _trained_weights(model: nn.Module) -> str:
+    sizes = {id(weight): (weight.numel(), weight.requires_grad) for weight in model.parameters()}
+    trained = sum(size for size, is_trained in sizes.values() if is_trained)
+    return f"{trained:,} of {sum(size for size, _ in sizes.values()):,} weights are trained"
+
+
+def _publish(
+    recipe: CompressRecipe, folder: RunFolder, keeper: EncoderKeeper, step: int, measures: Measures
+) -> None:
+    keeper.load(folder.checkpoint(step))
+    target = folder.path / "encoder"
+
+    def write(temporary: Path) -> None:
+        card = {**recipe.card, "measures": measures}
+        keeper.write(temporary, target, step, card)
+        write_card(
+            temporary,
+            title=f"{folder.path.name}: LLM2Comp after stage 1 ({recipe.compression.objective})",
+            facts={
+                "stage": f"compress, {recipe.compression.objective}, {step} steps",
+                "backbone": recipe.backbone,
+                "texts": ", ".join(recipe.texts.files),
+                **versions(),
+                **recipe.card,
+            },
+            measures=measures,
+            recipe=recipe_to_json(recipe),
+            use=f"llm2comp index SOURCE --into DIR --encoder {target}",
+        )
+
+    publish(write, target)
