@@ -186,7 +186,7 @@ def _write_backbone(directory: Path, backbone: Any, dtype: torch.dtype) -> None:
 
 def _write_adapter(directory: Path, backbone: Any, config: EncoderConfig) -> None:
     with quiet_transformers():
-        backbone.save_pretrained(str(directory))
+        backbone.save_pretrained(str(directory), save_embedding_layers=False)  # "auto" looks for the base
     (directory / "README.md").unlink(missing_ok=True)  # PEFT's empty template
     path = directory / ADAPTER_FILES[0]
     content = json.loads(path.read_text(encoding="utf-8"))

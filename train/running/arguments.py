@@ -42,6 +42,7 @@ def training_arguments(
         ConfigError: the batch cannot be spread over the devices, or AdamW cannot take the betas.
     """
     check_betas(schedule)
+    is_cpu = choose_placement(device).device.type == "cpu"
     device_batch, accumulation = batch_plan(schedule, world_size())
     best_by = best_by if watch.best_by == "auto" else watch.best_by
     return kind(
@@ -57,7 +58,7 @@ def training_arguments(
         seed=schedule.seed,
         data_seed=schedule.seed,
         bf16=compute_dtype(schedule, device) == torch.bfloat16,
-        use_cpu=device == "cpu",
+        use_cpu=is_cpu,
         logging_steps=watch.log_steps,
         logging_nan_inf_filter=False,  # a loss that is not finite stops the run instead
         eval_strategy="no",  # the watch evaluates
@@ -70,7 +71,7 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
-        ddp_backend="gloo" if device == "cpu" and world_size() > 1 else None,
+        ddp_backend="gloo" if is_cpu and world_size() > 1 else None,
         # Every process reads the same stream and takes its part, so that a step is the same on any number of devices.
         accelerator_config={"dispatch_batches": False, "split_batches": False},
         **more,

@@ -1,0 +1,50 @@
+"""The encoder that a run made: put in place whole, with its card."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from train.running.card import versions, write_card
+from train.running.keeping import EncoderKeeper
+from train.running.run_folder import RunFolder, publish
+from train.running.watcher import Measures
+
+
+def publish_encoder(
+    folder: RunFolder,
+    keeper: EncoderKeeper,
+    *,
+    step: int,
+    measures: Measures,
+    facts: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+) -> Path:
+    """Writes OUT/encoder from the checkpoint after so many steps; returns its place.
+
+    Args:
+        folder: of the run.
+        keeper: of the weights; they become those of the checkpoint.
+        step: of the checkpoint.
+        measures: what the watch saw there.
+        facts: lines of the card: stage, what it began from, data.
+        recipe: as `recipe_to_json`.
+
+    Raises:
+        TrainingError: it could not be written; what was there is as before.
+    """
+    keeper.load(folder.checkpoint(step))
+    target = folder.path / "encoder"
+
+    def write(temporary: Path) -> None:
+        keeper.write(temporary, target, step, {**recipe.get("card", {}), "measures": dict(measures)})
+        write_card(
+            temporary,
+            title=f"{folder.path.name}: an LLM2Comp encoder",
+            facts={**facts, "steps": step, **versions(), **recipe.get("card", {})},
+            measures=measures,
+            recipe=recipe,
+            use=f"llm2comp index SOURCE --into DIR --encoder {target}",
+        )
+
+    publish(write, target)
+    return target

@@ -1,0 +1,138 @@
+"""Stage 2: unsupervised contrastive learning, two dropout views of each text being each other's positive."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformerTrainingArguments
+
+from encoder.checkpoint import text_tokenizer
+from train.contrast.dropout import require_dropout, set_dropout
+from train.contrast.loss import ViewLoss
+from train.contrast.trainable import Trainable, open_trainable
+from train.contrast.trainer import ColumnCollator, ContrastiveTrainer
+from train.recipe import recipe_to_json
+from train.running.arguments import compute_dtype, training_arguments
+from train.running.card import versions
+from train.running.keeping import EncoderKeeper
+from train.running.live import LiveEncoder
+from train.running.progress import Note, ProgressCallback
+from train.running.result import publish_encoder
+from train.running.run_folder import RunFolder, begin, fingerprint_files, hold
+from train.running.trainer import Stage
+from train.running.watcher import Measures, Watcher
+from train.settings import SimcseRecipe
+from train.texts.stream import TextStream, local_paths, need_training_extra
+
+
+def simcse(recipe: SimcseRecipe, note: Note, *, device: str = "auto") -> Measures:
+    """Trains an encoder by a recipe, or goes on where an earlier call stopped; the result is OUT/encoder.
+
+    Args:
+        recipe: what to do.
+        note: told lines for people.
+        device: "auto" or "cpu".
+
+    Returns:
+        The measures of the encoder that was kept.
+
+    Raises:
+        CheckpointError: the encoder is damaged, foreign or incomplete.
+        ConfigError: the recipe is impossible, dropout is zero, or the folder holds a run of another recipe.
+        InputError: the texts cannot be read, or there are none.
+        TrainingError: the run had to stop; its last good checkpoint is kept.
+        UnsupportedBackboneError: the decoder cannot attend in both directions, or hides its dropout.
+    """
+    need_training_extra()
+    folder = RunFolder(Path(recipe.out))
+    data = fingerprint_files(local_paths(recipe.texts))
+    with hold(folder):
+        begin(
+            folder,
+            {
+                "stage": "simcse",
+                "recipe": recipe_to_json(recipe),
+                "data": data,
+                "model": fingerprint_files(sorted(Path(recipe.encoder).glob("*.safetensors"))),
+            },
+        )
+        return _train(recipe, folder, data, note, device)
+
+
+def _train(
+    recipe: SimcseRecipe, folder: RunFolder, data: dict[str, str], note: Note, device: str
+) -> Measures:
+    arguments = training_arguments(
+        SentenceTransformerTrainingArguments, recipe.schedule, recipe.watch, folder, device=device
+    )
+    opened = open_trainable(
+        recipe.encoder,
+        recipe.adapter,
+        gradient_checkpointing=recipe.schedule.gradient_checkpointing,
+        half_base=arguments.device.type == "cuda" and arguments.bf16,
+    )
+    set_dropout(opened.backbone, recipe.views.attention_dropout)
+    require_dropout(opened.backbone)
+    stream = TextStream(recipe.texts)
+    keeper = _keeper(recipe, opened, data)
+    encoder = LiveEncoder(
+        opened.module.model,
+        text_tokenizer(opened.module.tokenizer),
+        max_tokens=opened.config.max_tokens,
+        dtype=compute_dtype(recipe.schedule, device),
+    )
+    watcher = Watcher(encoder, stream.held_out, known_items=recipe.watch.known_items)
+    longest = {"query": min(recipe.views.max_tokens, opened.config.max_tokens)}
+    trainer = ContrastiveTrainer(
+        model=opened.model,
+        args=arguments,
+        train_dataset=_as_rows(stream),
+        data_collator=ColumnCollator(opened.module, longest),
+        loss=ViewLoss(opened.model, recipe.views, seed=recipe.schedule.seed),
+    )
+    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
+    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
+    measures = trainer.run()
+    if trainer.is_world_process_zero():
+        target = publish_encoder(
+            folder,
+            keeper,
+            step=trainer.best_step(),
+            measures=measures,
+            facts={
+                "stage": "simcse",
+                "began as": recipe.encoder,
+                "texts": ", ".join(recipe.texts.files),
+            },
+            recipe=recipe_to_json(recipe),
+        )
+        note(f"the encoder is {target}")
+    return measures
+
+
+def _as_rows(stream: TextStream) -> Any:
+    """The texts as an endless data set of the library, with one column `text`."""
+    from datasets import Features, IterableDataset, Value
+
+    def rows() -> Iterator[dict[str, str]]:
+        for text in stream:
+            yield {"text": text}
+
+    return IterableDataset.from_generator(rows, features=Features({"text": Value("string")}))
+
+
+def _keeper(recipe: SimcseRecipe, opened: Trainable, data: dict[str, str]) -> EncoderKeeper:
+    return EncoderKeeper(
+        opened.backbone,
+        opened.memory,
+        opened.module.tokenizer,
+        opened.config,
+        base=opened.base,
+        entry={
+            "stage": "simcse",
+            "objective": f"two dropout views, temperature {recipe.views.temperature}",
+            "seed": recipe.schedule.seed,
+            "data": data,
+            "versions": versions(),
+        },
+    )
