@@ -260,17 +260,19 @@ def _write(out: Path, evaluation: "Evaluation", provenance: dict[str, Any]) -> N
     Raises:
         InputError: the file cannot be written.
     """
-    import json
+    import io
 
+    from app.output import print_json
     from encoder.atomic import write_bytes
     from train.evaluation.report import to_json, to_markdown
 
+    text = io.StringIO()
     if out.suffix == ".md":
-        text = to_markdown(evaluation, provenance)
+        text.write(to_markdown(evaluation, provenance))
     else:
-        text = json.dumps(to_json(evaluation, provenance), indent=2, ensure_ascii=False) + "\n"
+        print_json(to_json(evaluation, provenance), stream=text)
     try:
-        write_bytes(out, text.encode())
+        write_bytes(out, text.getvalue().encode())
     except OSError as error:
         raise InputError(
             f"the file cannot be written: {error.strerror or error}",

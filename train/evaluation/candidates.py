@@ -1,5 +1,6 @@
 """What is compared: encoders, the training-free poolings of a backbone, and baselines."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def own_backbone(specs: Sequence[str]) -> tuple[str, int]:
             revision = f"@{config.base.revision}" if config.base.revision else ""
             return f"hf:{config.base.ref}{revision}", config.max_tokens
         if config.base.kind == "path":
-            return str((place / config.base.ref).resolve()), config.max_tokens
+            return os.path.normpath(place / config.base.ref), config.max_tokens
     raise UsageError(
         "no encoder here says which backbone it was made from: it holds its own weights",
         "option --poolings",

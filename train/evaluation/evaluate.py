@@ -67,6 +67,7 @@ class Column:
     absent: str = ""  # why there is no score at all
     scores: dict[str, float] = field(default_factory=dict)  # by task, times 100
     effort: Effort = field(default_factory=Effort)
+    kept: int = 0  # scores of an earlier run, not measured again
     card: dict[str, Any] = field(default_factory=dict)
     spectrum: dict[str, Any] | None = None
 
@@ -210,6 +211,8 @@ class _Run:
             if cell is None:
                 cell = self._measured(task, number, len(tasks))
                 self._kept.keep(cell, *key)
+            else:
+                self._column.kept += 1
             if isinstance(task, PublicTask) and not task.texts:
                 task.texts += cell["texts"]
             effort = Effort(**cell["effort"])

@@ -6,6 +6,7 @@ Shapes: N texts, D embedding dimension.
 
 import contextlib
 import logging
+import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -129,7 +130,8 @@ def score_public(task: PublicTask, encoder: MeasuredEncoder, *, own_instructions
             )
     finally:
         task.task.unload_data()
-    return 100.0 * float(result.task_results[0].get_score())
+    score = float(result.task_results[0].get_score())
+    return 0.0 if math.isnan(score) else 100.0 * score  # a correlation with vectors that are all equal
 
 
 class MtebModel:

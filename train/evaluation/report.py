@@ -94,11 +94,14 @@ def notes(evaluation: Evaluation, provenance: dict[str, Any]) -> list[str]:
         said.append(
             f"Tokens/s: measured while scoring, on {', '.join(places)}; texts are cut at the longest length."
         )
-    said += [
-        f"{column.candidate.title}: {column.absent}."
-        for column in columns
-        if len(column.absent) > len("not installed")
-    ]
+    backbones = {
+        column.candidate.spec.partition("?")[0] for column in columns if column.candidate.kind == "pooling"
+    }
+    said += [f"Untrained: poolings of {backbone} as it is, as long a text." for backbone in sorted(backbones)]
+    said += [f"{column.candidate.title}: {column.absent}." for column in columns if ":" in column.absent]
+    kept = sum(column.kept for column in columns)
+    if kept:
+        said.append(f"Kept from before, with their speed: {kept:,} scores.")
     said.append(
         f"Measured {provenance['date']} with "
         + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
@@ -141,6 +144,7 @@ def _column_json(column: Column, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "title": column.candidate.title,
         "kind": column.candidate.kind,
+        "spec": column.candidate.spec or None,
         "absent": column.absent or None,
         "scores": column.scores,
         "mean": column.mean(evaluation.names),
@@ -149,6 +153,7 @@ def _column_json(column: Column, evaluation: Evaluation) -> dict[str, Any]:
         "effort": {**asdict(column.effort), "tokens_per_s": column.effort.tokens_per_s}
         if column.card
         else None,
+        "kept": column.kept,
         "spectrum": column.spectrum,
     }
 
