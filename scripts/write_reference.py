@@ -19,6 +19,12 @@ _PART = re.compile(
     r"(?P<head><!-- from the code: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<tail><!-- end -->)", re.S
 )
 _WIDEST = 80
+_SETTINGS = "train/settings.py"
+# Sections of training recipes that several stages have.
+_SHARED = {"texts": "Texts", "schedule": "Schedule", "watch": "Watch", "adapter": "Adapter"}
+# Where the default stands among the arguments of a rule of `train.recipe`.
+_RULES = {"least": 1, "within": 2, "one_of": 0}
+_UNBOUNDED = 1e9
 _SECTION = re.compile(r"^(Args|Returns|Raises|Attributes|Example|Source):$", re.M)
 
 # What the fields of a row mean; `row_schema` says which there are.
@@ -57,7 +63,13 @@ def parts() -> dict[str, Callable[[], str]]:
         "encoder-base": lambda: field_table("encoder/config.py", "BaseReference"),
         "encoder-prompts": lambda: field_table("encoder/config.py", "Prompts"),
         "job": lambda: field_table("app/jobs.py", "Job"),
-        "recipe": write_recipe,
+        "recipe-distil": lambda: write_recipe("train/distillation/recipe.py", "Recipe"),
+        "recipe-pretrain": lambda: write_sections("PretrainRecipe"),
+        "recipe-compress": lambda: write_sections("CompressRecipe"),
+        "recipe-simcse": lambda: write_sections("SimcseRecipe"),
+        "recipe-contrastive": lambda: write_sections("ContrastiveRecipe"),
+        "recipe-mine": lambda: write_sections("MineRecipe"),
+        "recipe-shared": lambda: "\n".join(_section(_SETTINGS, name, kind) for name, kind in _SHARED.items()),
         "hit": lambda: field_table("indexer/hits.py", "Hit", with_defaults=False),
         "provenance": lambda: field_table("indexer/hits.py", "Provenance", with_defaults=False),
         "add-report": lambda: field_table("indexer/ingest/job.py", "AddReport", with_defaults=False),
@@ -185,26 +197,58 @@ def write_row_fields() -> str:
     return "\n".join(rows)
 
 
-def write_recipe() -> str:
-    """The keys of a training recipe, a table a section."""
-    file = "train/distillation/recipe.py"
-    sections = [n for n in _class(file, "Recipe").body if isinstance(n, ast.AnnAssign)]
+def write_recipe(file: str, name: str) -> str:
+    """The keys of a recipe, a table a section.
+
+    Args:
+        file: relative to the repository.
+        name: the dataclass of the whole recipe.
+    """
     lines = []
-    for section in sections:
-        kind, name = ast.unparse(section.annotation), ast.unparse(section.target)
+    for section in (n for n in _class(file, name).body if isinstance(n, ast.AnnAssign)):
+        kind, key = ast.unparse(section.annotation), ast.unparse(section.target)
         if kind.endswith("Config"):
-            summary = (ast.get_docstring(_class(file, kind)) or "").splitlines()[0]
-            lines += [f"`[{name}]`: {summary}", "", field_table(file, kind), ""]
+            lines.append(_section(file, key, kind))
         else:
-            lines += [f"`[{name}]`: {_comment(file, section) or kind}.", ""]
+            lines += [f"`[{key}]`: {_comment(file, section) or kind}.", ""]
     return "\n".join(lines)
 
 
-def field_table(file: str, name: str, *, with_defaults: bool = True) -> str:
+def write_sections(name: str) -> str:
+    """The keys of a stage's recipe: its own values, then the sections that no other stage has.
+
+    Args:
+        name: the dataclass, in `train/settings.py`.
+    """
+    fields = [n for n in _class(_SETTINGS, name).body if isinstance(n, ast.AnnAssign)]
+    kinds = {ast.unparse(n.target): re.sub(r"tuple\[|, \.\.\.\]| \| None", "", ast.unparse(n.annotation)) for n in fields}
+    known = {n.name for n in _module(_SETTINGS).body if isinstance(n, ast.ClassDef)}
+    plain = [key for key, kind in kinds.items() if kind not in known]
+    summary = (ast.get_docstring(_class(_SETTINGS, name)) or "").splitlines()[0]
+    lines = [summary, "", field_table(_SETTINGS, name, only=plain), ""]
+    shared = [f"`[{key}]`" for key, kind in kinds.items() if _SHARED.get(key) == kind]
+    if shared:
+        lines += [f"Sections that several stages have, described below: {', '.join(shared)}.", ""]
+    for key, kind in kinds.items():
+        if kind in known and _SHARED.get(key) != kind:
+            lines.append(_section(_SETTINGS, f"[{key}]" if key == "pairs" else key, kind))
+    return "\n".join(lines)
+
+
+def _section(file: str, key: str, kind: str) -> str:
+    summary = (ast.get_docstring(_class(file, kind)) or "").splitlines()[0]
+    return "\n".join([f"`[{key}]`: {summary}", "", field_table(file, kind), ""])
+
+
+def field_table(file: str, name: str, *, with_defaults: bool = True, only: list[str] | None = None) -> str:
     """Field, type, default and meaning of a dataclass, from its docstring or the comments behind its fields."""
     node = _class(file, name)
     told = _attributes(ast.get_docstring(node) or "")
-    fields = [entry for entry in node.body if isinstance(entry, ast.AnnAssign)]
+    fields = [
+        entry
+        for entry in node.body
+        if isinstance(entry, ast.AnnAssign) and (only is None or ast.unparse(entry.target) in only)
+    ]
     has_default = with_defaults and any(entry.value for entry in fields)
     rows = [
         "| field | type | default | meaning |" if has_default else "| field | type | meaning |",
@@ -213,6 +257,7 @@ def field_table(file: str, name: str, *, with_defaults: bool = True) -> str:
     for entry in fields:
         field, kind = ast.unparse(entry.target), ast.unparse(entry.annotation)
         meaning = told.get(field) or _comment(file, entry)
+        meaning = (meaning + _rule(entry.value)).removeprefix("; ")
         default = f" {_default(entry.value)} |" if has_default else ""
         rows.append(f"| `{field}` | {_cell(kind)} |{default} {_cell(meaning).rstrip('.')} |")
     return "\n".join(rows)
@@ -221,11 +266,36 @@ def field_table(file: str, name: str, *, with_defaults: bool = True) -> str:
 def _default(value: ast.expr | None) -> str:
     if value is None:
         return "required"
+    if isinstance(value, ast.Call) and ast.unparse(value.func) in _RULES:
+        place = _RULES[ast.unparse(value.func)]
+        return _default(value.args[place] if len(value.args) > place else None)
     if isinstance(value, ast.Call):  # field(default_factory=...)
         factory = ast.unparse(value.keywords[0].value)
         return "empty" if factory in ("list", "dict") else "its defaults"
+    if isinstance(value, ast.Starred):
+        return f"`{_words(ast.unparse(value.value))[0]!r}`"
     text = "1" if ast.unparse(value) == "FORMAT" else ast.unparse(value)
     return "empty" if text in ("()", "''") else f"`{text}`"
+
+
+def _rule(value: ast.expr | None) -> str:
+    """The values that a field of a recipe takes, where that is more than its type."""
+    if not isinstance(value, ast.Call):
+        return ""
+    kind, given = ast.unparse(value.func), [ast.unparse(argument) for argument in value.args]
+    if kind == "one_of":
+        words = list(map(ast.literal_eval, given)) if given[0][0] != "*" else _words(given[0][1:])
+        return "; one of " + ", ".join(f"`{word}`" for word in words)
+    if kind == "within" and float(given[1]) < _UNBOUNDED:
+        return f"; from {given[0]} to {given[1]}"
+    return f"; {given[0]} or more" if kind in ("least", "within") and given[0] != "0" else ""
+
+
+def _words(name: str) -> list[str]:
+    for node in _module(_SETTINGS).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return list(ast.literal_eval(node.value))
+    raise KeyError(name)
 
 
 def write_functions(file: str, names: list[str]) -> str:

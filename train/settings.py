@@ -36,9 +36,9 @@ class Schedule:
         0, 0
     )  # at a time on a device; 0: batch over the devices. Less means accumulation
     learning_rate: float = within(0, 10, 1e-4)  # at its highest
-    warmup_steps: int = least(0, 0)
+    warmup_steps: int = least(0, 0)  # until the rate is at its highest
     warmup_from: float = within(0, 10, 0.0)  # rate at step 0
-    decay: str = one_of("linear", "cosine", "constant")  # to 0 at the last step
+    decay: str = one_of("linear", "cosine", "constant")  # of the rate, to 0 at the last step
     weight_decay: float = within(0, 10, 0.0)  # of matrices, not of norms, biases and memory tokens
     betas: tuple[float, ...] = (0.9, 0.999)  # of AdamW
     clip: float = within(0, 1e9, 1.0)  # most length of the gradient; 0: as it is
@@ -68,9 +68,9 @@ class Adapter:
     """Which weights of the backbone are trained."""
 
     lora: bool = True  # false: all weights; compression then needs a second copy of the backbone
-    rank: int = least(1, 16)
+    rank: int = least(1, 16)  # of the adapter's matrices
     alpha: int = least(1, 32)  # the adapter counts alpha / rank
-    dropout: float = within(0, 0.9, 0.05)
+    dropout: float = within(0, 0.9, 0.05)  # before the adapter's first matrix
     targets: tuple[str, ...] = ()  # names of linear layers; empty: q, v, o, gate, up and down as in the paper
 
 
@@ -78,7 +78,7 @@ class Adapter:
 class Memory:
     """The memory tokens."""
 
-    n_memory: int = least(1, 8)
+    n_memory: int = least(1, 8)  # appended to a text; their mean is the embedding
     max_tokens: int = least(2, 512)  # of a text in training and in use; memory tokens not counted
 
 
@@ -140,14 +140,14 @@ class CompressRecipe:
     adapter: Adapter = field(default_factory=Adapter)
     compression: Compression = field(default_factory=Compression)
     watch: Watch = field(default_factory=Watch)
-    card: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)  # goes into the card as it stands
 
 
 @dataclass(frozen=True)
 class Views:
     """Two views of a text by dropout."""
 
-    temperature: float = within(0.001, 10, 0.05)
+    temperature: float = within(0.001, 10, 0.05)  # divides similarities
     attention_dropout: float = within(0, 0.9, 0.2)  # beside the adapter's own
     max_tokens: int = least(2, 512)
     mini_batch: int = least(1, 32)  # texts encoded at a time; gradients are cached, so it changes no result
@@ -164,17 +164,17 @@ class SimcseRecipe:
     views: Views = field(default_factory=Views)
     adapter: Adapter = field(default_factory=Adapter)
     watch: Watch = field(default_factory=Watch)
-    card: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)  # goes into the card as it stands
 
 
 @dataclass(frozen=True)
 class Pairs:
     """One data set of pairs; a batch is of one data set."""
 
-    name: str
+    name: str  # as the log and the card call it
     files: tuple[str, ...]  # JSON lines, csv, parquet; folders of them
     anchor: str = "anchor"  # column of the query
-    positive: str = "positive"
+    positive: str = "positive"  # column of the document
     negatives: tuple[
         str, ...
     ] = ()  # columns of hard negatives; rows without them make a data set of their own
@@ -187,7 +187,7 @@ class Pairs:
 class Contrast:
     """What tells positives from negatives."""
 
-    temperature: float = within(0.001, 10, 0.05)
+    temperature: float = within(0.001, 10, 0.05)  # divides similarities
     mini_batch: int = least(1, 32)  # texts encoded at a time; gradients are cached, so it changes no result
     max_query_tokens: int = least(2, 512)
     max_document_tokens: int = least(2, 1024)
@@ -221,7 +221,7 @@ class ContrastiveRecipe:
     watch: Watch = field(default_factory=Watch)
     held_out: int = least(0, 200)  # pairs of all data sets together, never trained on
     soup: int = least(0, 0)  # average the weights of the last so many checkpoints
-    card: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)  # goes into the card as it stands
 
 
 @dataclass(frozen=True)
