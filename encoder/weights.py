@@ -138,13 +138,16 @@ def not_downloaded(spec: str) -> CheckpointError:
     )
 
 
-def fetch(name: str, revision: str | None = None, *, only_cached: bool = False) -> Path:
+def fetch(
+    name: str, revision: str | None = None, *, only_cached: bool = False, only_config: bool = False
+) -> Path:
     """The local copy of a Hub repository: JSON, safetensors and tokenizer files, nothing that holds code.
 
     Args:
         name: `org/name`.
         revision: branch, tag or commit.
         only_cached: download nothing.
+        only_config: the description alone, no weights.
 
     Raises:
         CheckpointError: no such repository, no connection, no access, or not downloaded yet.
@@ -152,7 +155,7 @@ def fetch(name: str, revision: str | None = None, *, only_cached: bool = False) 
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
+    patterns = ["config.json"] if only_config else ["*.json", "*.safetensors", "*.txt", "*.model"]
     try:
         return Path(
             snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=only_cached)
