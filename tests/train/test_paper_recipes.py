@@ -1,5 +1,7 @@
 """The recipes of the paper's size: they parse, fit the devices they are for, and say what the paper says."""
 
+from functools import cache
+
 import pytest
 from transformers import AutoConfig, AutoModel
 
@@ -24,6 +26,11 @@ def _recipe(name, stage):
     return read_recipe(STAGES[stage], PAPER / name / f"{stage}.toml")
 
 
+@cache
+def _estimate(name, stage, devices=1):
+    return estimate(_recipe(name, stage), published_config(name), devices=devices)
+
+
 def test_every_recipe_of_the_folder_is_of_a_known_backbone_and_stage():
     found = {path.relative_to(PAPER).as_posix() for path in PAPER.rglob("*") if path.is_file()}
     assert found == {f"{name}/{stage}.toml" for name, stage in _ALL}
@@ -31,32 +38,32 @@ def test_every_recipe_of_the_folder_is_of_a_known_backbone_and_stage():
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_shapes_have_the_published_numbers_of_parameters(name):
-    found = estimate(_recipe(name, "compress"), published_config(name))
+    found = _estimate(name, "compress")
     assert found.frozen_parameters == PUBLISHED_PARAMETERS[name]
 
 
 @pytest.mark.parametrize("devices", [1, 8])
 @pytest.mark.parametrize(("name", "stage"), _ALL)
 def test_a_recipe_fits_devices_of_80_gb(name, stage, devices):
-    found = estimate(_recipe(name, stage), published_config(name), devices=devices)
+    found = _estimate(name, stage, devices)
     assert found.fits, describe(found)
     assert found.device_batch * found.accumulation * devices == found.batch
 
 
 @pytest.mark.parametrize(("name", "stage"), _ALL)
 def test_in_batch_negatives_come_from_the_whole_batch(name, stage):
-    assert estimate(_recipe(name, stage), published_config(name)).accumulation == 1
+    assert _estimate(name, stage).accumulation == 1
 
 
 def test_an_adapter_on_the_paper_s_backbone_has_the_paper_s_size():
-    found = estimate(_recipe("llama-2-7b-chat", "compress"), published_config("llama-2-7b-chat"))
+    found = _estimate("llama-2-7b-chat", "compress")
     layer = 16 * (3 * (4096 + 4096) + 3 * (4096 + 11008))  # q, v, o; gate, up, down
     assert found.trained_parameters == 32 * layer + 8 * 4096
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_stages_see_as_many_texts_as_the_paper_s(name):
-    found = {stage: estimate(_recipe(name, stage), published_config(name)) for stage in STAGES}
+    found = {stage: _estimate(name, stage) for stage in STAGES}
     assert found["compress"].texts == 128_000
     assert found["simcse"].texts == 2 * 128_000  # two views
     assert found["contrastive"].texts == 3 * 2000 * 1024  # query, positive, hard negative
