@@ -25,7 +25,7 @@ from encoder.errors import ConfigError, ShapeError
 from encoder.st import MemoryEncoder
 from train.contrast.false_negatives import Exclusion, text_keys
 from train.contrast.guide import Guide
-from train.contrast.layers import check_sizes, draw_sizes, trained_parts
+from train.contrast.layers import Sizes, check_sizes, draw_sizes, trained_parts
 from train.contrast.mixing import draw_coefficients, mixed_similarities
 from train.settings import Contrast, Views
 
@@ -122,7 +122,7 @@ class ContrastiveLoss(CachedLossMixin, nn.Module):
                 "give at least two columns",
             )
         is_training = torch.is_grad_enabled()
-        sizes = ()
+        sizes: Sizes = ()
         if is_training:
             sizes = draw_sizes(
                 self.settings, self._n_layers, self._dimension, seed=self._seed, step=self.step
