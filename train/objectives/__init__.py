@@ -1,0 +1,1 @@
+"""What training makes small: sums of losses over rows of hidden states, gradients included."""
