@@ -8,7 +8,7 @@ Shapes: N rows, H columns of hard negatives.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,12 +35,14 @@ class PairData:
         instructions: what the queries of a data set ask for, where they ask for something.
         counts: of the rows of each `Pairs`: read, empty (anchor or positive), doubled, not taken (beyond `most`),
             held out, near held-out (share a text with a held-out pair), trained.
+        left_out: rows of data sets that `join_small` found no batch for.
     """
 
     train: dict[str, Any] = field(default_factory=dict)
     held_out: dict[str, Any] = field(default_factory=dict)
     instructions: dict[str, str] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 class _Rows(NamedTuple):
@@ -102,6 +104,46 @@ def read_pairs(
             "lower held_out, or name more files",
         )
     return found
+
+
+def join_small(data: PairData, batch: int) -> PairData:
+    """Data sets that fill no batch, joined to ones that do if columns and instruction are the same.
+
+    The library's samplers keep full batches alone: a small data set never comes up when they sample in proportion,
+    and ends the training before the first step when they take turns. Neither is said.
+
+    Args:
+        data: as `read_pairs` gives it.
+        batch: pairs in a batch, of all devices together.
+
+    Raises:
+        InputError: no data set fills a batch.
+    """
+    from datasets import concatenate_datasets
+
+    train = {name: part for name, part in data.train.items() if len(part) >= batch}
+    instructions, left_out = dict(data.instructions), {}
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, part in data.train.items():
+        if name not in train:
+            groups.setdefault((instructions.get(name, ""), *part.column_names), []).append(name)
+    for number, ((instruction, *_), names) in enumerate(groups.items(), start=1):
+        rows = {name: len(data.train[name]) for name in names}
+        if sum(rows.values()) < batch:
+            left_out |= rows
+            continue
+        joined = f"joined-{number}"
+        _need_new(joined, {joined} & data.train.keys())
+        train[joined] = concatenate_datasets([data.train[name] for name in names])
+        if instruction:
+            instructions[joined] = instruction
+    if not train:
+        raise InputError(
+            f"No data set fills a batch of {batch}: the largest has {max(left_out.values(), default=0)} pairs.",
+            "schedule.batch",
+            "lower schedule.batch, or name more files",
+        )
+    return replace(data, train=train, instructions=instructions, left_out=left_out)
 
 
 def _check_names(settings: Sequence[Pairs]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from encoder.errors import ConfigError, InputError
 from train.settings import Pairs
 from train.texts.pair_files import pair_paths
-from train.texts.pairs import read_pairs
+from train.texts.pairs import join_small, read_pairs
 
 
 def _write(folder, rows, name="pairs.parquet"):
@@ -256,3 +256,24 @@ def test_an_unchanged_file_is_mapped_once(tmp_path):
     found = _read(tmp_path, given)
     assert first == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.arrow")}
     assert all(str(tmp_path) in each["filename"] for each in found.train["set"].cache_files)
+
+
+def _small(tmp_path):
+    rows = [row | {"from": kind, "n": None} for row, kind in zip(_rows(12), "aaaaabbbcccd", strict=True)]
+    rows[-1]["n"] = "wrong"
+    given = Pairs("set", (_write(tmp_path, rows),), source="from", negatives=("n",), instruction="find")
+    other = Pairs("other", (_write(tmp_path, _rows(2, 20), "other.jsonl"),))
+    return _read(tmp_path, given, other)
+
+
+def test_data_sets_that_fill_no_batch_are_joined_if_they_are_alike(tmp_path):
+    found = join_small(_small(tmp_path), 4)
+    assert {name: len(part) for name, part in found.train.items()} == {"set/a-0-negatives": 5, "joined-1": 6}
+    assert found.instructions["joined-1"] == "find"
+    assert found.left_out == {"set/d": 1, "other": 2}
+    assert join_small(_small(tmp_path), 1).left_out == {}
+
+
+def test_a_batch_that_no_data_set_fills_is_refused(tmp_path):
+    with pytest.raises(InputError, match="No data set fills a batch of 100: the largest has 5 pairs"):
+        join_small(_small(tmp_path), 100)
