@@ -5,6 +5,7 @@ All values lie in [0, 1]. It ranks nothing itself.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from encoder.errors import ShapeError, UsageError
 
 Ranking = Sequence[Hashable]
-Judgements = Mapping[Hashable, float]
+Judgements = Mapping[Any, float]  # the ids are hashable; a mapping's key type is invariant
 
 
 def recall_at_k(ranking: Ranking, judgements: Judgements, k: int = 10) -> float:

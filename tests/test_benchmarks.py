@@ -19,22 +19,6 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 pytestmark = pytest.mark.slow
 
-# Stands for the score.py of the development sets.
-SCORE = """
-import argparse, importlib, json, sys
-sys.path.insert(0, "")
-parser = argparse.ArgumentParser()
-parser.add_argument("encoders", nargs="+")
-parser.add_argument("--json")
-names = parser.parse_args()
-module, function = names.encoders[0].split(":")
-call = getattr(importlib.import_module(module), function)
-vectors = [call(["a fox", "a dog"], kind) for kind in ("query", "document")]
-assert all(str(found.dtype) == "float32" and len(found) == 2 for found in vectors)
-with open(names.json, "w") as file:
-    json.dump({"sts/sts_benchmark": {names.encoders[0]: 12.3}}, file)
-"""
-
 
 def run(script, *arguments):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -118,10 +102,3 @@ def test_demo_waits_for_the_first_answer(tmp_path, monkeypatch):
     (clone / "Makefile").write_text("demo:\n\t@echo nothing\n")
     with pytest.raises(SystemExit, match="no answer"):
         bench_demo._demo(clone)
-
-
-def test_scores_come_from_the_script_of_the_sets(encoder_directory, tmp_path):
-    (tmp_path / "score.py").write_text(SCORE)
-    output = run("score_encoder.py", "--eval", tmp_path, "--encoder", encoder_directory, "--peers")
-    assert cells(output, "sts") == ["sts", "sts_benchmark", "12.3", ">= 75: no"]
-    assert str(encoder_directory.parent) not in output

@@ -11,6 +11,8 @@ from encoder.spec import parse_spec
 from encoder.weights import fetch
 from train.evaluation.baselines import BASELINES, minilm_spec
 
+_TITLE_PARTS = 2  # "compress/encoder": the last one alone says little
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -29,7 +31,8 @@ def encoder_candidates(specs: Sequence[str]) -> list[Candidate]:
     """
     for spec in specs:
         parse_spec(spec)
-    return [Candidate(spec, spec, "encoder") for spec in dict.fromkeys(specs)]
+    different = list(dict.fromkeys(specs))
+    return [Candidate(_title(spec, different), spec, "encoder") for spec in different]
 
 
 def baseline_candidates(names: Sequence[str]) -> list[Candidate]:
@@ -75,6 +78,20 @@ def pooling_candidates(backbone: str, max_tokens: int | None = None) -> list[Can
         Candidate(f"untrained {pooling}", f"{backbone}?pooling={pooling}{bound}", "pooling")
         for pooling in POOLINGS
     ]
+
+
+def _title(spec: str, specs: Sequence[str]) -> str:
+    """The spec; of an absolute path its last parts, as many as tell it from the others."""
+    scheme = "st:" if spec.startswith("st:") else ""
+    path = spec.removeprefix(scheme)
+    if not Path(path).is_absolute():
+        return spec
+    parts = Path(path).parts[1:]
+    for count in range(min(_TITLE_PARTS, len(parts)), len(parts) + 1):
+        ending = "/".join(parts[-count:])
+        if sum(each.endswith(f"/{ending}") for each in specs) == 1 and scheme + ending not in specs:
+            return scheme + ending
+    return spec
 
 
 def own_backbone(specs: Sequence[str]) -> tuple[str, int]:

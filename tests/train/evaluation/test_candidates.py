@@ -27,6 +27,19 @@ def test_an_encoder_named_twice_is_one_column():
     ]
 
 
+@pytest.mark.parametrize(
+    ("specs", "titles"),
+    [
+        (["/a/b/runs/one/encoder", "runs/two"], ["one/encoder", "runs/two"]),
+        (["/a/x/encoder", "/b/x/encoder"], ["a/x/encoder", "b/x/encoder"]),
+        (["st:/a/b/minilm/model", "st:org/name"], ["st:minilm/model", "st:org/name"]),
+        (["/a", "a"], ["/a", "a"]),
+    ],
+)
+def test_a_long_path_is_shown_by_its_last_parts_that_tell_it_from_others(specs, titles):
+    assert [candidate.title for candidate in encoder_candidates(specs)] == titles
+
+
 def test_a_spec_that_is_not_understood_is_refused():
     with pytest.raises(UsageError, match="there is no pooling 'max'"):
         encoder_candidates(["hf:org/name?pooling=max"])
