@@ -19,7 +19,7 @@ Note = Callable[[str], None]
 
 # Names of the measures in the order they are shown.
 _SHOWN = {
-    "eval_held_out_loss": ("held-out loss", ".4f"),
+    "eval_held_out_loss": ("held-out loss", ".4g"),
     "eval_known_items": ("known items", ".1f"),
     "eval_effective_rank": ("effective rank", ".1f"),
     "eval_mean_cosine": ("mean cosine", ".3f"),
@@ -52,6 +52,8 @@ class ProgressCallback(TrainerCallback):
         self._start = first_look(state.log_history)  # of the run before a resume
         if is_first_process():
             self._forget_after(state.global_step)
+            if state.global_step:
+                self._note(f"going on after step {state.global_step:,}")
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **kwargs: Any
@@ -67,8 +69,10 @@ class ProgressCallback(TrainerCallback):
             self._note(line)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Keeps the time of a look out of the tokens per second."""
+        """Keeps the time of a look out of the tokens per second, and that of the first one out of the pace."""
         self._last = (time.monotonic(), state.global_step, self._tokens())
+        if state.global_step == 0:
+            self._began = self._last
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Keeps the time of a checkpoint out of the tokens per second."""
@@ -87,7 +91,7 @@ class ProgressCallback(TrainerCallback):
         kept = [line for line in rows.splitlines() if step and _step(line) <= step]
         write_bytes(self._folder.metrics, "".join(line + "\n" for line in kept).encode())
         self._curves = SummaryWriter(
-            log_dir=str(self._folder.tensorboard), purge_step=step + 1 if step else None
+            log_dir=str(self._folder.tensorboard), purge_step=step + 1 if step else 0
         )
 
     def _pace(self, state: Any) -> dict[str, float]:
@@ -107,7 +111,7 @@ class ProgressCallback(TrainerCallback):
         place = f"step {state.global_step:,} of {state.max_steps:,}" if state.max_steps else "step 0"
         if "loss" in values:
             return [
-                f"{place} · loss {values['loss']:.4f} · {values['tokens_per_s']:,.0f} tokens/s · "
+                f"{place} · loss {values['loss']:.4g} · {values['tokens_per_s']:,.0f} tokens/s · "
                 f"{duration(values['seconds_left'])} left · {values['memory_bytes'] / 1e9:.2f} GB"
             ]
         shown = [f"{name} {values[key]:{form}}" for key, (name, form) in _SHOWN.items() if key in values]
@@ -125,6 +129,7 @@ class ProgressCallback(TrainerCallback):
         for name, value in row.items():
             if name != "step":
                 self._curves.add_scalar(_curve(name), value, row["step"])
+        self._curves.flush()  # a kill would take what is held back, and no later run says it again
 
 
 def _step(line: str) -> float:

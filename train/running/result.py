@@ -6,7 +6,7 @@ from typing import Any
 
 from train.running.card import versions, write_card
 from train.running.keeping import EncoderKeeper
-from train.running.run_folder import RunFolder, publish
+from train.running.run_folder import RunFolder, finish, publish
 from train.running.watcher import Measures
 
 
@@ -14,17 +14,19 @@ def publish_encoder(
     folder: RunFolder,
     keeper: EncoderKeeper,
     *,
+    source: Path,
     step: int,
     measures: Measures,
     facts: Mapping[str, Any],
     recipe: Mapping[str, Any],
 ) -> Path:
-    """Writes OUT/encoder from the checkpoint after so many steps; returns its place.
+    """Writes OUT/encoder from a checkpoint; returns its place.
 
     Args:
         folder: of the run.
-        keeper: of the weights; they become those of the checkpoint.
-        step: of the checkpoint.
+        keeper: of the weights; they become those of the source.
+        source: the checkpoint, or an average of some.
+        step: of the checkpoint, or of the best one.
         measures: what the watch saw there.
         facts: lines of the card: stage, what it began from, data.
         recipe: as `recipe_to_json`.
@@ -32,7 +34,7 @@ def publish_encoder(
     Raises:
         TrainingError: it could not be written; what was there is as before.
     """
-    keeper.load(folder.checkpoint(step))
+    keeper.load(source)
     target = folder.path / "encoder"
 
     def write(temporary: Path) -> None:
@@ -47,4 +49,5 @@ def publish_encoder(
         )
 
     publish(write, target)
+    finish(folder, measures, recipe.get("card", {}))
     return target

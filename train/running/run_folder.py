@@ -5,6 +5,7 @@ OUT/metrics.jsonl         a line for every log and every look at the held-out te
 OUT/tensorboard/          the same as curves
 OUT/checkpoints/checkpoint-N/   an encoder directory, and what the trainer needs to go on; `complete` comes last
 OUT/encoder/ or OUT/backbone/   the result
+OUT/finished.json         comes after the result: its measures
 """
 
 import contextlib
@@ -17,16 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from encoder.atomic import write_bytes, write_json
+from safetensors import SafetensorError
+
+from encoder.atomic import sync_file, sync_folder, write_bytes, write_json
 from encoder.errors import ConfigError, InputError, TrainingError
 from train.recipe import differences
 from train.running.devices import is_first_process
 
 FORMAT = 1
 _COMPLETE = "complete"
+_FINISHED = "finished.json"
 _EDGE_BYTES = 1 << 20
 # What may change when a run goes on: where it lies, and what is only looked at.
-_FREE = {"out", "card", "watch.log_steps", "watch.keep"}
+_FREE = ("out", "card", "watch.log_steps", "watch.keep")
 
 
 @dataclass(frozen=True)
@@ -97,60 +101,124 @@ def hold(folder: RunFolder) -> Iterator[None]:
 def begin(folder: RunFolder, content: Mapping[str, Any]) -> None:
     """Writes what the run is begun with, or compares it with what an earlier beginning wrote.
 
+    A run that has no checkpoint yet is begun anew with whatever it is given: nothing is lost by that.
+
     Args:
         folder: of the run.
         content: `stage`, `recipe` (as `recipe_to_json`), `data` and `model` (hashes by name).
 
     Raises:
         ConfigError: the folder holds a run of another stage, recipe, data or model; the differences are named.
-        TrainingError: the folder holds something that is no run.
+        TrainingError: the folder holds something that is no run, or cannot be written.
     """
     if not is_first_process():
         return
-    if not folder.claim.exists():
-        foreign = [path.name for path in folder.path.iterdir() if path.name != "lock"]
-        if foreign:
-            raise TrainingError(
-                f"The folder holds something that is no run: {foreign[0]}.",
-                str(folder.path),
-                "name an empty or new folder with --out",
-            )
-        write_json(folder.claim, {"format": FORMAT, **content})
-        return
-    try:
-        old = json.loads(folder.claim.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TrainingError(
-            f"run.json cannot be read: {error}", str(folder.claim), "name another folder with --out"
-        ) from error
-    found = _changes(old, {"format": FORMAT, **content})
-    if found:
+    content = {"format": FORMAT, **content}
+    old = _read_claim(folder)
+    changes = [] if old is None else _changes(old, content)
+    if changes and has_work(folder):
         raise ConfigError(
-            "The run was begun with something else: " + "; ".join(found),
+            "The run was begun with something else: " + "; ".join(changes),
             str(folder.claim),
             "go on with the recipe and data it was begun with, or name another folder with --out",
         )
+    if old is None or changes:
+        try:
+            _clear(folder)
+            write_json(folder.claim, content)
+        except OSError as error:
+            raise TrainingError(
+                f"The run's folder cannot be written: {error.strerror}.",
+                str(folder.path),
+                "make room on the disk, or name another folder with --out",
+            ) from error
+
+
+def _read_claim(folder: RunFolder) -> dict[str, Any] | None:
+    """What an earlier beginning wrote; None in a new folder.
+
+    Raises:
+        TrainingError: the folder holds something else, or the file is damaged.
+    """
+    if not folder.claim.exists():
+        # A dot file is what a kill left of a file that was being written, or a file manager's.
+        foreign = [p.name for p in folder.path.iterdir() if p.name != "lock" and not p.name.startswith(".")]
+        if foreign:
+            raise TrainingError(
+                f"The folder holds something that is no run: {min(foreign)}.",
+                str(folder.path),
+                "name an empty or new folder with --out",
+            )
+        return None
+    try:
+        found = json.loads(folder.claim.read_text(encoding="utf-8"))
+        return {**found, "recipe": {**found["recipe"]}}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"run.json cannot be read: {error}", str(folder.claim), "name another folder with --out"
+        ) from error
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs, `key: old, now new` each, but for what may change."""
     recipe = [
         line
-        for line in differences(old.get("recipe", {}), new["recipe"])
-        if line.partition(":")[0] not in _FREE
+        for line in differences(old["recipe"], new["recipe"])
+        if not line.startswith(tuple(f"{name}{end}" for name in _FREE for end in ":."))
     ]
     rest = [{key: value for key, value in each.items() if key != "recipe"} for each in (old, new)]
     return differences(rest[0], rest[1]) + recipe
 
 
+def has_work(folder: RunFolder) -> bool:
+    """Whether anything would be lost with the folder: a complete checkpoint or a result."""
+    return last_checkpoint(folder) is not None or (folder.path / _FINISHED).exists()
+
+
+def _clear(folder: RunFolder) -> None:
+    """Takes away what a run left that came to no checkpoint; files of others stay."""
+    for path in (folder.checkpoints, folder.tensorboard, folder.path / "tokenizer"):
+        shutil.rmtree(path, ignore_errors=True)
+    folder.metrics.unlink(missing_ok=True)
+
+
+def finish(folder: RunFolder, measures: Mapping[str, float], card: Mapping[str, Any]) -> None:
+    """Says that the result is whole.
+
+    Args:
+        folder: of the run.
+        measures: of the result.
+        card: of the recipe; it may change afterwards, and the result is then written again.
+    """
+    write_json(folder.path / _FINISHED, {"format": FORMAT, "card": card, "measures": measures})
+
+
+def finished(folder: RunFolder, result: Path, card: Mapping[str, Any]) -> dict[str, float] | None:
+    """The measures of a run that has nothing left to do, to be called after `begin`; None where it has.
+
+    Args:
+        folder: of the run.
+        result: its folder.
+        card: of the recipe.
+    """
+    path = folder.path / _FINISHED
+    if not path.exists() or not result.is_dir():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found["measures"] if found["card"] == card else None
+
+
 def last_checkpoint(folder: RunFolder) -> Path | None:
-    """The latest complete checkpoint; those that a kill left unfinished are taken away."""
-    found: list[tuple[int, Path]] = []
+    """The latest complete checkpoint."""
+    found = [path for path in folder.checkpoints.glob("checkpoint-*") if (path / _COMPLETE).exists()]
+    return max(found, key=step_of) if found else None
+
+
+def clear_unfinished(folder: RunFolder) -> None:
+    """Takes away the checkpoints that a kill left unfinished; nobody may be writing one."""
     for path in folder.checkpoints.glob("checkpoint-*"):
-        if (path / _COMPLETE).exists():
-            found.append((step_of(path), path))
-        else:
+        if not (path / _COMPLETE).exists():
             shutil.rmtree(path, ignore_errors=True)
-    return max(found)[1] if found else None
 
 
 def step_of(checkpoint: Path) -> int:
@@ -160,11 +228,16 @@ def step_of(checkpoint: Path) -> int:
 
 def seal(checkpoint: Path) -> None:
     """Marks a checkpoint as complete, once all its files are on disk."""
-    for path in checkpoint.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
+    _settle(checkpoint)
     write_bytes(checkpoint / _COMPLETE, b"")
+
+
+def _settle(place: Path) -> None:
+    """Forces the files of a folder to disk, readable for all: safetensors writes them for their owner alone."""
+    for path in place.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+            sync_file(path)
 
 
 def thin_out(folder: RunFolder, *, keep: int, best: int | None) -> None:
@@ -178,6 +251,9 @@ def thin_out(folder: RunFolder, *, keep: int, best: int | None) -> None:
     paths = sorted(folder.checkpoints.glob("checkpoint-*"), key=step_of)
     for path in paths[:-keep]:
         if step_of(path) != best:
+            (path / _COMPLETE).unlink(
+                missing_ok=True
+            )  # first, so that a kill leaves no torn one that looks whole
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -192,12 +268,15 @@ def publish(write: Callable[[Path], None], target: Path) -> None:
         TrainingError: it could not be written; what was there is as before.
     """
     temporary, old = (target.with_name(f".{target.name}.{word}") for word in ("new", "old"))
+    if old.exists() and not target.exists():
+        old.rename(target)  # a kill came between the two renames below
     for path in (temporary, old):
         shutil.rmtree(path, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
         write(temporary)
-    except OSError as error:
+        _settle(temporary)
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise TrainingError(
             f"The result could not be written: {error}",
@@ -207,11 +286,12 @@ def publish(write: Callable[[Path], None], target: Path) -> None:
     if target.exists():
         target.rename(old)
     temporary.rename(target)
+    sync_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def fingerprint_files(paths: Sequence[Path]) -> dict[str, str]:
-    """Size and hash of the edges of each file, by its name: fast, and another file is noticed.
+    """Hash of the size and the edges of each file, by its name: fast, and another file is noticed.
 
     Args:
         paths: files, and folders that stand for the files in them.
@@ -219,14 +299,15 @@ def fingerprint_files(paths: Sequence[Path]) -> dict[str, str]:
     Raises:
         InputError: a path does not exist.
     """
-    found = {}
+    found: dict[str, str] = {}
     for path in paths:
         if not path.exists():
             raise InputError("There is no such file or folder.", str(path), "name an existing one")
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
         for file in files:
             name = f"{path.name}/{file.relative_to(path).as_posix()}" if path.is_dir() else file.name
-            found[name] = _edge_hash(file)
+            same = sum(other.rpartition("#")[0] == name or other == name for other in found)
+            found[f"{name}#{same + 1}" if same else name] = _edge_hash(file)
     return found
 
 

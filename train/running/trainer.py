@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from encoder.errors import CheckpointError, TrainingError
+from encoder.weights import first_line
 from train.running.arguments import decayed_names, rate_factor
 from train.running.devices import is_first_process
-from train.running.run_folder import RunFolder, last_checkpoint, seal, step_of, thin_out
+from train.running.run_folder import RunFolder, clear_unfinished, last_checkpoint, seal, step_of, thin_out
 from train.running.watcher import PREFIX, Watcher, first_look, is_collapsed
 from train.settings import Schedule, Watch
+
+_LOWER = "lower schedule.learning_rate, set schedule.clip to 1, or schedule.dtype to 'float32'"
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,19 @@ class StageMixin:
             TrainingError: the loss or the gradient was not finite, the space collapsed, or a checkpoint could not
                 be written.
         """
+        if is_first_process():
+            clear_unfinished(self.stage.folder)
         found = last_checkpoint(self.stage.folder)
-        self.args.eval_on_start = found is None
-        self.train(resume_from_checkpoint=str(found) if found else None)  # type: ignore[attr-defined]
+        if found is not None and step_of(found) >= self.stage.schedule.steps:
+            self._take_state(found)  # the library would train a step beyond the last
+        else:
+            self.args.eval_on_start = found is None
+            self.train(resume_from_checkpoint=str(found) if found else None)  # type: ignore[attr-defined]
         return self.measures_at(self.best_step())
+
+    def _take_state(self, checkpoint: Path) -> None:
+        self.stage.load(checkpoint)
+        self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
 
     def best_step(self) -> int:
         """The step of the best checkpoint, or of the last one where the recipe asks for that."""
@@ -99,25 +113,25 @@ class StageMixin:
         self._numbers = [] if numbers is None else numbers.flatten().tolist()
         loss = super().training_step(model, inputs, *rest)  # type: ignore[misc]
         if not torch.isfinite(loss):
-            raise self._not_finite("loss", float(loss))
+            raise self._not_finite(f"loss is {float(loss)}", self.state.global_step + 1)
         return loss
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         # Before the weights change: a gradient that is not finite would spoil them all.
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[misc]
         if not torch.isfinite(torch.as_tensor(norm)):
-            raise self._not_finite("gradient's length", float(norm))
+            raise self._not_finite(f"gradient's length is {float(norm)}", self.state.global_step + 1)
         return norm
 
-    def _not_finite(self, what: str, value: float) -> TrainingError:
+    def _not_finite(self, what: str, step: int) -> TrainingError:
         kept = last_checkpoint(self.stage.folder)
         return TrainingError(
-            f"The {what} is {value} at step {self.state.global_step + 1}"
+            f"The {what} at step {step}"
             + (f", in a batch of the items {self._numbers}." if self._numbers else "."),
             f"the last good checkpoint is {kept}"
             if kept
             else f"{self.stage.folder.path}, before any checkpoint",
-            "lower schedule.learning_rate, set schedule.clip to 1, or schedule.dtype to 'float32'",
+            _LOWER,
         )
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -128,6 +142,9 @@ class StageMixin:
 
     def _report(self, measures: dict[str, float]) -> dict[str, float]:
         found = {PREFIX + name: value for name, value in measures.items()}
+        lost = sorted(first_look(self.state.log_history).keys() - measures)
+        if lost:
+            raise self._not_finite(f"{lost[0]} of held-out texts is not finite", self.state.global_step)
         best = self.args.metric_for_best_model
         if best is not None and PREFIX + best not in found:
             raise TrainingError(
@@ -156,28 +173,36 @@ class StageMixin:
         target = self.stage.folder.checkpoint(self.state.global_step)
         try:
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
+            _wait_for_all()  # each process writes its random state
             if is_first_process():
                 seal(target)
                 best = self.state.best_global_step if self.args.metric_for_best_model is not None else None
                 thin_out(self.stage.folder, keep=self.stage.watch.keep, best=best)
+        except CheckpointError as error:  # weights that are not finite
+            raise self._not_kept(target, error, _LOWER) from error
         except (
             OSError,
             RuntimeError,
-            CheckpointError,
+            SafetensorError,
         ) as error:  # torch.save says RuntimeError for a full disk
-            if is_first_process():
-                shutil.rmtree(target, ignore_errors=True)
-            kept = last_checkpoint(self.stage.folder)
-            raise TrainingError(
-                f"The checkpoint after step {self.state.global_step} could not be written: {error}",
-                f"{target}; the last good one is {kept}" if kept else str(target),
-                "make room on the disk, then give the same command: it goes on from there",
-            ) from error
+            fix = "make room on the disk, then give the same command: it goes on from there"
+            raise self._not_kept(target, error, fix) from error
+
+    def _not_kept(self, target: Path, error: Exception, fix: str) -> TrainingError:
+        if is_first_process():
+            shutil.rmtree(target, ignore_errors=True)
+        kept = last_checkpoint(self.stage.folder)
+        return TrainingError(
+            f"The checkpoint after step {self.state.global_step} could not be written: {first_line(error)}",
+            f"{target}; the last good one is {kept}" if kept else str(target),
+            fix,
+        )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.stage.save(folder, self.state.global_step)
+        if is_first_process():
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.stage.save(folder, self.state.global_step)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self.stage.load(Path(resume_from_checkpoint))
@@ -212,7 +237,10 @@ class StageTrainer(StageMixin, Trainer):
 
 
 class _LookCallback(TrainerCallback):
-    """Asks for a look at the held-out texts at every checkpoint, the last one included."""
+    """Asks for a look at the held-out texts at every checkpoint, the last one included.
+
+    And for the loss: the library forgets at a stop what it summed up since it last said it.
+    """
 
     def __init__(self, every: int) -> None:
         self._every = every
@@ -220,7 +248,7 @@ class _LookCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Asks at the steps of the watch and at the last."""
         if state.global_step % self._every == 0 or state.global_step >= state.max_steps:
-            control.should_evaluate = True
+            control.should_evaluate = control.should_log = True
 
 
 @contextlib.contextmanager
@@ -231,10 +259,18 @@ def _kept_random_state() -> Iterator[None]:
         yield
 
 
+def _are_many() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _wait_for_all() -> None:
+    if _are_many():
+        torch.distributed.barrier()
+
+
 def _from_first_process(measures: dict[str, float]) -> dict[str, float]:
     """The first process's measures, on all of them; decisions that rest on them then agree."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return measures
     box = [measures]
-    torch.distributed.broadcast_object_list(box, src=0)
+    if _are_many():
+        torch.distributed.broadcast_object_list(box, src=0)
     return box[0]

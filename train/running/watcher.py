@@ -4,7 +4,9 @@ A known item is a held-out text cut in two: its first half asks, and among the s
 own has to come first. No labels are needed, and nothing of it is trained on.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,8 @@ class Watcher:
     Args:
         encoder: the model of this moment.
         texts: held out; the spectrum is that of their vectors.
-        known_items: most texts that are cut in two.
+        known_items: most texts that are cut in two, or pairs that are used.
+        pairs: held-out queries, each with the one document that answers it; None: the halves of the texts.
         held_out_loss: the objective over held-out items; None where a stage has none.
     """
 
@@ -36,11 +39,12 @@ class Watcher:
         texts: Sequence[str],
         *,
         known_items: int,
+        pairs: Sequence[tuple[str, str]] | None = None,
         held_out_loss: Callable[[], float] | None = None,
     ) -> None:
         self._encoder = encoder
         self._texts = list(texts)
-        self._halves = split_in_two(texts, known_items)
+        self._halves = split_in_two(texts, known_items) if pairs is None else list(pairs)[:known_items]
         self._held_out_loss = held_out_loss
 
     def look(self) -> Measures:
@@ -73,24 +77,32 @@ class Watcher:
 
 
 def split_in_two(texts: Sequence[str], most: int) -> list[tuple[str, str]]:
-    """First and second half of the texts that are long enough, cut at the white space nearest to the middle."""
-    halves = []
-    for text in texts:
-        text = text.strip()
-        middle = text.find(" ", len(text) // 2)
-        if len(text) >= _LEAST_CHARACTERS and middle > 0 and text[middle:].strip():
-            halves.append((text[:middle], text[middle:].strip()))
-    return halves[:most]
+    """First and second half of the texts that are long enough, cut at the white space nearest to the middle.
+
+    A text without white space near its middle, as in languages that write none, is cut there all the same.
+    """
+    long_enough = (text for text in map(str.strip, texts) if len(text) >= _LEAST_CHARACTERS)
+    return [_halves(text) for text in islice(long_enough, most)]
+
+
+def _halves(text: str) -> tuple[str, str]:
+    middle = len(text) // 2
+    spaces = (found.start() for found in re.finditer(r"\s+", text))
+    cut = min(spaces, key=lambda place: abs(place - middle), default=middle)
+    cut = cut if abs(cut - middle) <= middle // 2 else middle
+    return text[:cut], text[cut:].strip()
 
 
 def known_item_score(queries: NDArray[np.float32], documents: NDArray[np.float32]) -> float:
-    """NDCG@10 times 100 when document i is the one answer to query i.
+    """NDCG@10 times 100 when document i is the one answer to query i; NaN where a score is not finite.
 
     Args:
         queries: float32 [N, D], unit rows.
         documents: float32 [N, D], unit rows.
     """
     scores = queries @ documents.T
+    if not np.isfinite(scores).all():
+        return float("nan")
     own = np.diagonal(scores)[:, None]
     # A tie counts half, so that a collapsed space, where all are equal, finds nothing.
     rank = (scores > own).sum(axis=1) + ((scores == own).sum(axis=1) - 1) / 2
@@ -100,7 +112,7 @@ def known_item_score(queries: NDArray[np.float32], documents: NDArray[np.float32
 def first_look(history: Sequence[Mapping[str, float]]) -> Measures:
     """The measures at the start of a run, from what its trainer logged; empty before the first look."""
     row = next((row for row in history if any(name.startswith(PREFIX) for name in row)), {})
-    return {name.removeprefix(PREFIX): value for name, value in row.items()}
+    return {name.removeprefix(PREFIX): value for name, value in row.items() if name.startswith(PREFIX)}
 
 
 def is_collapsed(start: Mapping[str, float], now: Mapping[str, float], share: float) -> bool:

@@ -27,11 +27,12 @@ from train.compression.twin import share_decoder
 from train.objectives.head import language_head
 from train.recipe import recipe_to_json
 from train.running.arguments import compute_dtype, training_arguments
-from train.running.card import versions, write_card
+from train.running.card import versions
 from train.running.keeping import EncoderKeeper
 from train.running.live import LiveEncoder
 from train.running.progress import Note, ProgressCallback
-from train.running.run_folder import RunFolder, begin, fingerprint_files, hold, publish
+from train.running.result import publish_encoder
+from train.running.run_folder import RunFolder, begin, fingerprint_files, finished, hold
 from train.running.trainer import Stage, StageTrainer
 from train.running.watcher import Measures, Watcher
 from train.settings import CompressRecipe
@@ -72,17 +73,22 @@ def compress(recipe: CompressRecipe, note: Note, *, device: str = "auto") -> Mea
     need_training_extra()
     folder = RunFolder(Path(recipe.out))
     place, base = find_backbone(recipe.backbone)
+    data = fingerprint_files(local_paths(recipe.texts))
     with hold(folder):
         begin(
             folder,
             {
                 "stage": "compress",
                 "recipe": recipe_to_json(recipe),
-                "data": fingerprint_files(local_paths(recipe.texts)),
-                "model": fingerprint_files(sorted(place.glob("*.safetensors"))),
+                "data": data,
+                "model": fingerprint_files(_model_files(place)),
             },
         )
-        return _train(recipe, folder, place, base, note, device)
+        measures = finished(folder, folder.path / "encoder", recipe.card)
+        if measures is None:
+            return _train(recipe, folder, (place, base), data, note, device)
+        note("the run was finished before; nothing is left to train")
+        return measures
 
 
 def find_backbone(name: str) -> tuple[Path, BaseReference]:
@@ -108,9 +114,20 @@ def find_backbone(name: str) -> tuple[Path, BaseReference]:
     return place, BaseReference("path", name)
 
 
+def _model_files(place: Path) -> list[Path]:
+    described = [place / "config.json", place / "tokenizer.json"]
+    return [*sorted(place.glob("*.safetensors")), *(path for path in described if path.exists())]
+
+
 def _train(
-    recipe: CompressRecipe, folder: RunFolder, place: Path, base: BaseReference, note: Note, device: str
+    recipe: CompressRecipe,
+    folder: RunFolder,
+    backbone: tuple[Path, BaseReference],
+    data: dict[str, str],
+    note: Note,
+    device: str,
 ) -> Measures:
+    place, base = backbone
     arguments = training_arguments(TrainingArguments, recipe.schedule, recipe.watch, folder, device=device)
     parts = build_parts(recipe, place, half_base=arguments.device.type == "cuda" and arguments.bf16)
     note(_trained_weights(parts.objective))
@@ -121,7 +138,35 @@ def _train(
         settings=recipe.compression,
         seed=recipe.schedule.seed,
     )
-    keeper = EncoderKeeper(
+    keeper = _keeper(recipe, parts, base, data)
+    trainer = StageTrainer(
+        model=parts.objective, args=arguments, train_dataset=texts, data_collator=collate_splits
+    )
+    watcher = _watcher(recipe, parts, texts, device)
+    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
+    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
+    measures = trainer.run()
+    if trainer.is_world_process_zero():
+        for line in texts.notes():
+            note(line)
+        target = publish_encoder(
+            folder,
+            keeper,
+            step=trainer.best_step(),
+            measures=measures,
+            facts={
+                "stage": f"compress, {recipe.compression.objective}",
+                "backbone": recipe.backbone,
+                "texts": ", ".join(recipe.texts.files),
+            },
+            recipe=recipe_to_json(recipe),
+        )
+        note(f"the encoder is {target}")
+    return measures
+
+
+def _keeper(recipe: CompressRecipe, parts: Parts, base: BaseReference, data: dict[str, str]) -> EncoderKeeper:
+    return EncoderKeeper(
         parts.backbone,
         parts.memory,
         parts.tokenizer,
@@ -131,10 +176,13 @@ def _train(
             "stage": "compress",
             "objective": recipe.compression.objective,
             "seed": recipe.schedule.seed,
-            "data": fingerprint_files(local_paths(recipe.texts)),
+            "data": data,
             "versions": versions(),
         },
     )
+
+
+def _watcher(recipe: CompressRecipe, parts: Parts, texts: SplitTexts, device: str) -> Watcher:
     encoder = LiveEncoder(
         parts.states,
         text_tokenizer(parts.tokenizer),
@@ -142,24 +190,12 @@ def _train(
         has_memory=parts.memory is not None,
         dtype=compute_dtype(recipe.schedule, device),
     )
-    watcher = Watcher(
+    return Watcher(
         encoder,
         texts.stream.held_out,
         known_items=recipe.watch.known_items,
         held_out_loss=_held_out_loss(parts.objective, texts.held_out()),
     )
-    trainer = StageTrainer(
-        model=parts.objective, args=arguments, train_dataset=texts, data_collator=collate_splits
-    )
-    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
-    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
-    measures = trainer.run()
-    if trainer.is_world_process_zero():
-        if texts.too_short:
-            note(f"{texts.too_short:,} texts were too short to split and were passed over")
-        _publish(recipe, folder, keeper, trainer.best_step(), measures)
-        note(f"the encoder is {folder.path / 'encoder'}")
-    return measures
 
 
 def build_parts(recipe: CompressRecipe, place: Path, *, half_base: bool = False) -> Parts:
@@ -296,30 +332,3 @@ def _trained_weights(model: nn.Module) -> str:
     sizes = {id(weight): (weight.numel(), weight.requires_grad) for weight in model.parameters()}
     trained = sum(size for size, is_trained in sizes.values() if is_trained)
     return f"{trained:,} of {sum(size for size, _ in sizes.values()):,} weights are trained"
-
-
-def _publish(
-    recipe: CompressRecipe, folder: RunFolder, keeper: EncoderKeeper, step: int, measures: Measures
-) -> None:
-    keeper.load(folder.checkpoint(step))
-    target = folder.path / "encoder"
-
-    def write(temporary: Path) -> None:
-        card = {**recipe.card, "measures": measures}
-        keeper.write(temporary, target, step, card)
-        write_card(
-            temporary,
-            title=f"{folder.path.name}: LLM2Comp after stage 1 ({recipe.compression.objective})",
-            facts={
-                "stage": f"compress, {recipe.compression.objective}, {step} steps",
-                "backbone": recipe.backbone,
-                "texts": ", ".join(recipe.texts.files),
-                **versions(),
-                **recipe.card,
-            },
-            measures=measures,
-            recipe=recipe_to_json(recipe),
-            use=f"llm2comp index SOURCE --into DIR --encoder {target}",
-        )
-
-    publish(write, target)

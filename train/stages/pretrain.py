@@ -5,6 +5,7 @@ Shapes: B batch, T tokens of a window, D width, V vocabulary, N positions.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from encoder.atomic import write_json
 from encoder.errors import ConfigError
 from encoder.pooling import pool_span
 from encoder.prompt import TextTokenizer
-from encoder.weights import quiet_transformers, read_tokenizer
+from encoder.weights import check_finite, quiet_transformers, read_tokenizer
 from train.recipe import recipe_to_json
 from train.running.arguments import compute_dtype, training_arguments
 from train.running.card import versions, write_card
 from train.running.keeping import read_weights
 from train.running.live import LiveEncoder
 from train.running.progress import Note, ProgressCallback
-from train.running.run_folder import RunFolder, begin, fingerprint_files, hold, publish
+from train.running.run_folder import RunFolder, begin, fingerprint_files, finish, finished, hold, publish
 from train.running.trainer import Stage, StageTrainer
 from train.running.watcher import Measures, Watcher
 from train.settings import PretrainRecipe, Shape
@@ -33,7 +34,8 @@ from train.texts.vocabulary import learn_tokenizer
 from train.texts.windows import Windows, collate_windows
 
 _ROWS = 2048  # positions whose logits exist at a time
-_TOKENIZER = "tokenizer"
+_TOKENIZER = "tokenizer"  # folder of the run's tokenizer
+_RESULT = "backbone"
 
 
 def pretrain(recipe: PretrainRecipe, note: Note, *, device: str = "auto") -> Measures:
@@ -55,17 +57,14 @@ def pretrain(recipe: PretrainRecipe, note: Note, *, device: str = "auto") -> Mea
     need_training_extra()
     _check_shape(recipe.shape)
     folder = RunFolder(Path(recipe.out))
+    data = fingerprint_files(local_paths(recipe.texts))
     with hold(folder):
-        begin(
-            folder,
-            {
-                "stage": "pretrain",
-                "recipe": recipe_to_json(recipe),
-                "data": fingerprint_files(local_paths(recipe.texts)),
-                "model": {},
-            },
-        )
-        return _train(recipe, folder, note, device)
+        begin(folder, {"stage": "pretrain", "recipe": recipe_to_json(recipe), "data": data, "model": {}})
+        measures = finished(folder, folder.path / _RESULT, recipe.card)
+        if measures is None:
+            return _train(recipe, folder, note, device)
+        note("the run was finished before; nothing is left to train")
+        return measures
 
 
 def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -> Measures:
@@ -79,45 +78,56 @@ def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -
     torch.manual_seed(recipe.schedule.seed)
     model = LanguageModel(new_language_model(recipe.shape, len(tokenizer), tokenizer.bos_token_id))
     note(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, {len(tokenizer):,} tokens")
-    watcher = LanguageWatcher(model, plain, stream.held_out, recipe)
+    if recipe.schedule.gradient_checkpointing:
+        model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
     trainer = StageTrainer(
         model=model,
         args=arguments,
         train_dataset=Windows(stream, plain, end=tokenizer.bos_token_id, window=recipe.shape.window),
         data_collator=collate_windows,
     )
-    if recipe.schedule.gradient_checkpointing:
-        model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
-
-    def save(target: Path, step: int) -> None:
-        with quiet_transformers():
-            model.language_model.save_pretrained(target)
-        tokenizer.save_pretrained(str(target))
-
-    def load(source: Path) -> None:
-        model.language_model.load_state_dict(read_weights(source), strict=False)
-        model.language_model.tie_weights()
-
+    watcher = LanguageWatcher(model, plain, stream.held_out, recipe, compute_dtype(recipe.schedule, device))
+    save = partial(_save, model.language_model, tokenizer)
+    load = partial(_load, model.language_model)
     trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, save, load))
     trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
     measures = trainer.run()
     if trainer.is_world_process_zero():
-        load(folder.checkpoint(trainer.best_step()))
-        publish(
-            lambda target: _write(target, recipe, save, trainer.best_step(), measures),
-            folder.path / "backbone",
-        )
-        note(f"the language model is {folder.path / 'backbone'}")
+        for line in stream.notes():
+            note(line)
+        step, target = trainer.best_step(), folder.path / _RESULT
+        load(folder.checkpoint(step))
+        publish(partial(_write, recipe, save, step, measures, target), target)
+        finish(folder, measures, recipe.card)
+        note(f"the language model is {target}")
     return measures
 
 
+def _save(language_model: LlamaForCausalLM, tokenizer: Any, target: Path, step: int) -> None:
+    check_finite(language_model.state_dict(), str(target))
+    with quiet_transformers():
+        language_model.save_pretrained(target)
+    tokenizer.save_pretrained(str(target))
+
+
+def _load(language_model: LlamaForCausalLM, source: Path) -> None:
+    tensors = read_weights(source)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]  # tied, and stored once
+    language_model.load_state_dict(tensors)
+
+
 def _write(
-    target: Path, recipe: PretrainRecipe, save: Callable[[Path, int], None], step: int, measures: Measures
+    recipe: PretrainRecipe,
+    save: Callable[[Path, int], None],
+    step: int,
+    measures: Measures,
+    target: Path,
+    temporary: Path,
 ) -> None:
-    save(target, step)
-    write_json(target / "recipe.json", recipe_to_json(recipe))
+    save(temporary, step)
+    write_json(temporary / "recipe.json", recipe_to_json(recipe))
     write_card(
-        target,
+        temporary,
         title=f"{Path(recipe.out).name}: a language model from scratch",
         facts={
             "stage": "pretrain",
@@ -128,7 +138,7 @@ def _write(
         },
         measures=measures,
         recipe=recipe_to_json(recipe),
-        use=f"llm2comp train compress --set backbone={target.with_name('backbone')} --config RECIPE",
+        use=f"llm2comp train compress --config RECIPE --set backbone={target}",
     )
 
 
@@ -226,14 +236,19 @@ class LanguageWatcher(Watcher):
     """Held-out loss and bits per byte, and the space of the mean of a text's states."""
 
     def __init__(
-        self, model: LanguageModel, tokenizer: TextTokenizer, held_out: Sequence[str], recipe: PretrainRecipe
+        self,
+        model: LanguageModel,
+        tokenizer: TextTokenizer,
+        held_out: Sequence[str],
+        recipe: PretrainRecipe,
+        dtype: torch.dtype,
     ) -> None:
         encoder = LiveEncoder(
             _MeanOfText(model.language_model),
             tokenizer,
             max_tokens=recipe.shape.window - 1,
             has_memory=False,
-            dtype=compute_dtype(recipe.schedule),
+            dtype=dtype,
         )
         super().__init__(encoder, held_out, known_items=recipe.watch.known_items)
         self._model = model

@@ -17,8 +17,6 @@ from train.settings import Compression
 from train.texts.stream import TextStream
 from train.texts.tokenised import tokenised
 
-_MOST_FRUITLESS = 20_000  # texts in a row that are too short to split, before we say so
-
 
 class SplitTexts(IterableDataset):
     """Token ids of texts, each with its random splits into context and continuation.
@@ -38,25 +36,34 @@ class SplitTexts(IterableDataset):
         self, stream: TextStream, tokenizer: TextTokenizer, *, longest: int, settings: Compression, seed: int
     ) -> None:
         self.stream = stream
-        self.too_short = 0  # texts passed over, counted as the stream is read
+        self.too_short = 0  # texts passed over, as far as one round was read
         self._tokenizer = tokenizer
         self._longest = longest
         self._settings = settings
         self._seed = seed
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Items without end."""
-        number = fruitless = 0
-        for ids in tokenised(iter(self.stream), self._tokenizer, self._longest):
-            if len(ids) < least_tokens(self._settings):
-                self.too_short += 1
-                fruitless += 1
-                if fruitless >= _MOST_FRUITLESS:
-                    raise _nothing_to_split(self._settings)
-                continue
-            fruitless = 0
-            yield self.item(ids, number)
-            number += 1
+        """Items without end.
+
+        Raises:
+            InputError: no text at all is long enough to be split.
+        """
+        number = self.too_short = 0
+        for round_number, texts in enumerate(self.stream.rounds()):
+            before = number
+            for ids in tokenised(texts, self._tokenizer, self._longest):
+                if len(ids) >= least_tokens(self._settings):
+                    yield self.item(ids, number)
+                    number += 1
+                elif round_number == 0:
+                    self.too_short += 1
+            if number == before:
+                raise _nothing_to_split(self._settings, ", ".join(self.stream.settings.files))
+
+    def notes(self) -> list[str]:
+        """What people are told of texts that were not used."""
+        few = f"{self.too_short:,} texts were too short to split and were passed over"
+        return [*self.stream.notes(), *([few] if self.too_short else [])]
 
     def item(self, ids: Sequence[int], number: int) -> dict[str, Any]:
         """An item of given token ids, as long as `least_tokens` at least."""
@@ -71,10 +78,10 @@ class SplitTexts(IterableDataset):
         return [self.item(ids, number) for number, ids in enumerate(long_enough)]
 
 
-def _nothing_to_split(settings: Compression) -> InputError:
+def _nothing_to_split(settings: Compression, files: str) -> InputError:
     return InputError(
-        f"{_MOST_FRUITLESS} texts in a row are shorter than the {least_tokens(settings)} tokens that a split needs.",
-        "texts.files",
+        f"Every text is shorter than the {least_tokens(settings)} tokens that a split needs.",
+        files,
         "give longer texts (join lines into paragraphs), or lower compression.shortest_context and _continuation",
     )
 

@@ -4,11 +4,13 @@ The library `datasets` reads text, JSON lines, csv, parquet, saved datasets and 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from encoder.errors import InputError, MissingExtraError
@@ -33,7 +35,7 @@ class TextStream:
     Attributes:
         settings: which texts, in which order.
         held_out: texts that never come up.
-        passed_over: counts of texts that were not used, by reason, over one round.
+        passed_over: counts of texts that were not used, by reason, as far as one round was read.
     """
 
     settings: Texts
@@ -46,10 +48,9 @@ class TextStream:
         Raises:
             InputError: there are no texts, or none beside those held out.
         """
-        rounds = self._round(0)
-        self.held_out = list(dict.fromkeys(islice(rounds, self.settings.held_out)))
+        self.held_out = list(dict.fromkeys(islice(self._round(0), self.settings.held_out)))
         self._hidden = {_key(text) for text in self.held_out}
-        if next(iter(self._trained(0)), None) is None:
+        if next(self._trained(0), None) is None:
             enough = f"all {len(self.held_out)} texts are held out" if self.held_out else "there are no texts"
             raise InputError(
                 f"Nothing is left to train on: {enough}.",
@@ -59,27 +60,37 @@ class TextStream:
 
     def __iter__(self) -> Iterator[str]:
         """Texts without end."""
-        number = 0
-        while True:
-            yield from self._trained(number)
-            number += 1
+        return chain.from_iterable(self.rounds())
 
-    def first(self, count: int) -> list[str]:
+    def rounds(self) -> Iterator[Iterator[str]]:
+        """The same texts again and again, each time in another order, without end."""
+        return map(self._trained, count())
+
+    def first(self, number: int) -> list[str]:
         """The first texts of the stream, at most one round."""
-        return list(islice(self._trained(0), count))
+        return list(islice(self._trained(0), number))
+
+    def notes(self) -> list[str]:
+        """What people are told of texts that were not used."""
+        return [f"{number:,} texts were passed over: {reason}" for reason, number in self.passed_over.items()]
 
     def _trained(self, number: int) -> Iterator[str]:
-        for text in self._round(number):
-            if _key(text) in self._hidden:
-                continue  # a held-out text that occurs twice is no training text either
-            yield text
+        # A held-out text that occurs twice is no training text either.
+        return (text for text in self._round(number) if _key(text) not in self._hidden)
 
     def _round(self, number: int) -> Iterator[str]:
-        """All texts once, in the order of this round."""
-        counts = {"shorter than texts.shortest_characters": 0, "no text": 0}
-        data = open_column(self.settings)
-        data = data.shuffle(seed=self.settings.seed + number, buffer_size=self.settings.shuffle)
-        taken = 0
+        """The texts that are taken, held-out ones included, in the order of this round."""
+        settings = self.settings
+        if not settings.most:
+            return self._usable(settings.seed + number)
+        # Another order of all texts would give other first ones.
+        taken = islice(self._usable(settings.seed), settings.most)
+        return shuffled(taken, settings.shuffle, Random(settings.seed + number)) if number else taken
+
+    def _usable(self, seed: int) -> Iterator[str]:
+        """All texts that are long enough, in the order of a seed."""
+        counts = Counter[str]()
+        data = open_column(self.settings).shuffle(seed=seed, buffer_size=self.settings.shuffle)
         for row in _readable(data, self.settings.files):
             text = row[self.settings.column]
             if not isinstance(text, str) or not text.strip():
@@ -87,12 +98,22 @@ class TextStream:
             elif len(text) < self.settings.shortest_characters:
                 counts["shorter than texts.shortest_characters"] += 1
             else:
-                taken += 1
                 yield text
-            if taken == self.settings.most:  # never with 0: something was taken
-                break
-        if number == 0:
-            self.passed_over = {reason: count for reason, count in counts.items() if count}
+                continue
+            self.passed_over |= {
+                reason: max(n, self.passed_over.get(reason, 0)) for reason, n in counts.items()
+            }
+
+
+def shuffled(texts: Iterator[str], size: int, random: Random) -> Iterator[str]:
+    """The texts, each next one drawn from `size` that are held in memory."""
+    held = list(islice(texts, size))
+    for text in texts:
+        place = random.randrange(len(held))
+        yield held[place]
+        held[place] = text
+    random.shuffle(held)
+    yield from held
 
 
 def _readable(data: Any, files: tuple[str, ...]) -> Iterator[dict[str, Any]]:
