@@ -53,7 +53,9 @@ class Watch:
 
     log_steps: int = least(1, 10)  # loss, tokens/s, time left, memory
     evaluate_steps: int = least(1, 100)  # held-out loss, known items, spectrum; and a checkpoint
-    known_items: int = least(0, 200)  # held-out texts whose second half is looked for by their first
+    known_items: int = least(
+        0, 200
+    )  # held-out texts whose second half is looked for by their first; or pairs
     keep: int = least(1, 2)  # latest checkpoints kept; the best one stays besides
     best_by: str = one_of(
         "auto", "known_items", "held_out_loss", "last"
@@ -65,7 +67,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Which weights of the backbone are trained."""
+    """Which weights of the backbone are trained. An adapter that is there already goes on with its own values."""
 
     lora: bool = True  # false: all weights; compression then needs a second copy of the backbone
     rank: int = least(1, 16)  # of the adapter's matrices

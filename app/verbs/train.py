@@ -101,6 +101,9 @@ def _add_distil(stages: Any) -> None:
 
 def run_stage(args: argparse.Namespace) -> int:
     """Trains by a recipe, or says what it would take."""
+    import warnings
+
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries, about each other
     from app.output import write_note
     from train import settings
     from train.recipe import read_recipe

@@ -83,7 +83,7 @@ def open_trainable(
     prompts = {"query": parts.config.prompts.query, "document": parts.config.prompts.document}
     model = SentenceTransformer(modules=[module], device="cpu", prompts=prompts, similarity_fn_name="cosine")
     config = replace(parts.config, base=BaseReference())
-    return Trainable(model, module, backbone, module.model.memory, config, base)
+    return Trainable(model, module, backbone, memory, config, base)
 
 
 def _base(place: Path, config: EncoderConfig) -> BaseReference:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformerTrainer
-from sentence_transformers.base.data_collator import BaseDataCollator
-from torch import nn
+from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
 from train.running.run_folder import step_of
 from train.running.trainer import StageMixin
@@ -20,11 +19,12 @@ class ContrastiveTrainer(StageMixin, SentenceTransformerTrainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         # What the loss draws in a step then goes on as without a stop.
-        self.loss.step = step_of(Path(resume_from_checkpoint)) * self.args.gradient_accumulation_steps
+        loss: Any = self.loss
+        loss.step = step_of(Path(resume_from_checkpoint)) * self.args.gradient_accumulation_steps
 
     def compute_loss(
         self,
-        model: nn.Module,
+        model: Any,
         inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
@@ -38,7 +38,7 @@ class ContrastiveTrainer(StageMixin, SentenceTransformerTrainer):
         """None: the stage writes a card of its own, and this one reads every text to describe the data."""
 
 
-class ColumnCollator(BaseDataCollator):
+class ColumnCollator(SentenceTransformerDataCollator):
     """Tokenises columns, queries and documents each to their own length.
 
     Args:

@@ -14,8 +14,8 @@ def publish_encoder(
     folder: RunFolder,
     keeper: EncoderKeeper,
     *,
-    source: Path,
     step: int,
+    source: Path | None = None,
     measures: Measures,
     facts: Mapping[str, Any],
     recipe: Mapping[str, Any],
@@ -25,8 +25,8 @@ def publish_encoder(
     Args:
         folder: of the run.
         keeper: of the weights; they become those of the source.
-        source: the checkpoint, or an average of some.
-        step: of the checkpoint, or of the best one.
+        step: of the checkpoint.
+        source: what is written in its place, an average of checkpoints.
         measures: what the watch saw there.
         facts: lines of the card: stage, what it began from, data.
         recipe: as `recipe_to_json`.
@@ -34,7 +34,7 @@ def publish_encoder(
     Raises:
         TrainingError: it could not be written; what was there is as before.
     """
-    keeper.load(source)
+    keeper.load(source or folder.checkpoint(step))
     target = folder.path / "encoder"
 
     def write(temporary: Path) -> None:

@@ -18,7 +18,7 @@ from train.running.keeping import EncoderKeeper
 from train.running.live import LiveEncoder
 from train.running.progress import Note, ProgressCallback
 from train.running.result import publish_encoder
-from train.running.run_folder import RunFolder, begin, fingerprint_files, hold
+from train.running.run_folder import RunFolder, begin, fingerprint_files, finished, hold
 from train.running.trainer import Stage
 from train.running.watcher import Measures, Watcher
 from train.settings import SimcseRecipe
@@ -56,7 +56,11 @@ def simcse(recipe: SimcseRecipe, note: Note, *, device: str = "auto") -> Measure
                 "model": fingerprint_files(sorted(Path(recipe.encoder).glob("*.safetensors"))),
             },
         )
-        return _train(recipe, folder, data, note, device)
+        measures = finished(folder, folder.path / "encoder", recipe.card)
+        if measures is None:
+            return _train(recipe, folder, data, note, device)
+        note("the run was finished before; nothing is left to train")
+        return measures
 
 
 def _train(

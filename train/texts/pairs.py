@@ -122,7 +122,8 @@ def join_small(data: PairData, batch: int) -> PairData:
     from datasets import concatenate_datasets
 
     train = {name: part for name, part in data.train.items() if len(part) >= batch}
-    instructions, left_out = dict(data.instructions), {}
+    instructions: dict[str, str] = dict(data.instructions)
+    left_out: dict[str, int] = {}
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, part in data.train.items():
         if name not in train:
