@@ -1,19 +1,21 @@
 """Files of any size -> an endless, shuffled, repeatable stream of texts, and the few that are held out.
 
-The library `datasets` reads text, JSON lines, csv, parquet, saved datasets and the Hub, a piece at a time.
+The library `datasets` reads text, JSON lines, csv, parquet, saved datasets and the Hub, a piece at a time. The order
+is made here: it stays the same in every version of the library, and nothing waits for its threads.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain, count, islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from encoder.errors import InputError, MissingExtraError
+from encoder.weights import first_line
 from train.settings import Texts
 
 _FORMATS = {
@@ -26,6 +28,10 @@ _FORMATS = {
     ".ndjson": "json",
 }
 _SHOWN = 8
+_OPEN_AT_ONCE = 16  # files that are read in turn
+_MEND = "mend or leave out the file; texts are read as UTF-8"
+
+_Item = TypeVar("_Item")
 
 
 @dataclass
@@ -48,6 +54,7 @@ class TextStream:
         Raises:
             InputError: there are no texts, or none beside those held out.
         """
+        self._parts = open_parts(self.settings)
         self.held_out = list(dict.fromkeys(islice(self._round(0), self.settings.held_out)))
         self._hidden = {_key(text) for text in self.held_out}
         if next(self._trained(0), None) is None:
@@ -82,79 +89,99 @@ class TextStream:
         """The texts that are taken, held-out ones included, in the order of this round."""
         settings = self.settings
         if not settings.most:
-            return self._usable(settings.seed + number)
+            return self._usable(Random(settings.seed + number))
         # Another order of all texts would give other first ones.
-        taken = islice(self._usable(settings.seed), settings.most)
+        taken = islice(self._usable(Random(settings.seed)), settings.most)
         return shuffled(taken, settings.shuffle, Random(settings.seed + number)) if number else taken
 
-    def _usable(self, seed: int) -> Iterator[str]:
-        """All texts that are long enough, in the order of a seed."""
-        counts = Counter[str]()
-        data = open_column(self.settings).shuffle(seed=seed, buffer_size=self.settings.shuffle)
-        for row in _readable(data, self.settings.files):
-            text = row[self.settings.column]
+    def _usable(self, random: Random) -> Iterator[str]:
+        """All texts that are long enough."""
+        parts = random.sample(self._parts, len(self._parts))
+        passed_over = Counter[str]()
+        for text in shuffled(in_turn(parts, _OPEN_AT_ONCE), self.settings.shuffle, random):
             if not isinstance(text, str) or not text.strip():
-                counts["no text"] += 1
+                passed_over["no text"] += 1
             elif len(text) < self.settings.shortest_characters:
-                counts["shorter than texts.shortest_characters"] += 1
+                passed_over["shorter than texts.shortest_characters"] += 1
             else:
                 yield text
                 continue
-            self.passed_over |= {
-                reason: max(n, self.passed_over.get(reason, 0)) for reason, n in counts.items()
-            }
+            self.passed_over = dict(passed_over | Counter(self.passed_over))  # | is the greater one of each
 
 
-def shuffled(texts: Iterator[str], size: int, random: Random) -> Iterator[str]:
-    """The texts, each next one drawn from `size` that are held in memory."""
-    held = list(islice(texts, size))
-    for text in texts:
+def in_turn(parts: Sequence[Iterable[_Item]], most_open: int) -> Iterator[_Item]:
+    """One of each part and again one of each; so many are open at a time, the next follows one that ends."""
+    waiting = map(iter, parts)
+    opened = deque(islice(waiting, most_open))
+    nothing = object()
+    while opened:
+        part = opened.popleft()
+        item = next(part, nothing)
+        if item is nothing:
+            opened.extend(islice(waiting, 1))
+        else:
+            yield item  # type: ignore[misc]
+            opened.append(part)
+
+
+def shuffled(items: Iterable[_Item], size: int, random: Random) -> Iterator[_Item]:
+    """All of them, each next one drawn from `size` that are held in memory."""
+    rest = iter(items)
+    held = list(islice(rest, size))
+    for item in rest:
         place = random.randrange(len(held))
         yield held[place]
-        held[place] = text
+        held[place] = item
     random.shuffle(held)
     yield from held
 
 
-def _readable(data: Any, files: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The rows of a data set.
+@dataclass(frozen=True)
+class _Part:
+    """The texts of a file, or of a piece of a data set; can be read again and again."""
 
-    Raises:
-        InputError: a file is damaged further on than its beginning.
-    """
-    from datasets.exceptions import DatasetGenerationError
+    name: str
+    rows: Any  # a streaming data set with one column
+    column: str
 
-    try:
-        yield from data
-    except (OSError, ValueError, DatasetGenerationError) as error:
-        raise InputError(
-            f"The texts cannot be read to their end: {_reason(error)}",
-            ", ".join(files),
-            "mend or leave out the file",
-        ) from error
+    def __iter__(self) -> Iterator[Any]:
+        """What stands in the column.
+
+        Raises:
+            InputError: the file is damaged further on than its beginning.
+        """
+        from datasets.exceptions import DatasetGenerationError
+
+        try:
+            for row in self.rows:
+                yield row[self.column]
+        except (OSError, ValueError, DatasetGenerationError) as error:
+            raise InputError(
+                f"The texts cannot be read to their end: {first_line(error)}", self.name, _MEND
+            ) from error
 
 
 def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def open_column(settings: Texts) -> Any:
-    """A streaming data set of the library with the column of texts, in file order.
+def open_parts(settings: Texts) -> list[_Part]:
+    """The files, each to be read piece by piece; data sets of many pieces (the Hub's) count as so many files.
 
     Raises:
         InputError: a file is missing, of no known kind or damaged, or has no such column.
     """
-    from datasets import interleave_datasets
+    import datasets
 
-    parts = [_open(name, settings.column) for name in _expanded(settings.files)]
-    if not parts:
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs of bad files we raise
+    if not settings.files:
         raise InputError("There are no texts: texts.files is empty.", "texts.files", "name files or folders")
-    # In turn and not one after the other: the shuffle buffer then mixes files of any size.
-    return (
-        parts[0]
-        if len(parts) == 1
-        else interleave_datasets(parts, stopping_strategy="all_exhausted_without_replacement")
-    )
+    found = []
+    for name in _expanded(settings.files):
+        rows = _open(name, settings.column)
+        pieces = max(1, rows.num_shards)
+        found += [_Part(name, rows.shard(pieces, number), settings.column) for number in range(pieces)]
+    return found
 
 
 def local_paths(settings: Texts) -> list[Path]:
@@ -166,7 +193,8 @@ def _expanded(names: tuple[str, ...]) -> Iterator[str]:
     """Files, saved data sets and Hub names; other folders become the files in them."""
     for name in names:
         path = Path(name)
-        if name.startswith("hf:") or not path.is_dir() or (path / "dataset_info.json").exists():
+        is_saved = any((path / each).exists() for each in ("dataset_info.json", "dataset_dict.json"))
+        if name.startswith("hf:") or not path.is_dir() or is_saved:
             yield name
             continue
         files = sorted(each for each in path.rglob("*") if each.suffix.lower() in _FORMATS)
@@ -189,21 +217,29 @@ def _open(name: str, column: str) -> Any:
             place, _, split = name.removeprefix("hf:").partition("@")
             data = load_dataset(place, split=split or "train", streaming=True)
         elif path.is_dir():
-            data = load_from_disk(name).to_iterable_dataset()
+            data = _one_split(load_from_disk(name), name).to_iterable_dataset()
         elif not path.exists():
             raise InputError("There is no such file or folder.", name, "mend texts.files")
         else:
             data = _open_file(path, load_dataset)
         names = data.column_names or list(next(iter(data), {}))
-    except (OSError, ValueError, DatasetGenerationError, ConnectionError) as error:
-        raise InputError(
-            f"The texts cannot be read: {_reason(error)}", name, "mend or leave out the file"
-        ) from error
+    except (OSError, ValueError, DatasetGenerationError) as error:
+        raise InputError(f"The texts cannot be read: {first_line(error)}", name, _MEND) from error
     if column not in names:
         near = get_close_matches(column, names, n=1)
         known = near[0] if near else ", ".join(names[:_SHOWN])
         raise InputError(f"There is no column {column!r}.", name, f"set texts.column; there is {known}")
     return data.select_columns([column])
+
+
+def _one_split(saved: Any, name: str) -> Any:
+    if isinstance(saved, dict):
+        raise InputError(
+            f"The saved data set has the splits {', '.join(saved)}.",
+            name,
+            f"name the folder of one, such as {name}/{next(iter(saved))}",
+        )
+    return saved
 
 
 def _open_file(path: Path, load_dataset: Any) -> Any:
@@ -217,11 +253,6 @@ def _open_file(path: Path, load_dataset: Any) -> Any:
     if path.stat().st_size == 0:
         raise InputError("The file is empty.", str(path), "leave it out of texts.files")
     return load_dataset(kind, data_files=str(path), split="train", streaming=True)
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def need_training_extra() -> None:
