@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import random
 import re
 import shlex
 import shutil
@@ -24,7 +25,17 @@ BUNDLED = ROOT / "encoder" / "bundled" / "llm2comp.json"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _LINK = re.compile(r"\[[^\]\[]*\]\(([^)\s]+)\)")
 # What a test cannot do: it needs the network, a browser, or another shell.
-NOT_RUN = ("make ", "export PATH=", "llm2comp app", "pip ", "llm2comp demo")
+NOT_RUN = (
+    "make ",
+    "export PATH=",
+    "llm2comp app",
+    "pip ",
+    "llm2comp demo",
+    "llm2comp export ~",
+    "torchrun ",
+    "llm2comp train compress --config recipes/paper",
+    "llm2comp eval runs/contrastive/encoder --mteb",
+)
 
 
 def read(page):
@@ -129,7 +140,7 @@ def test_every_verb_and_option_of_the_help_is_documented():
 
 
 def test_no_page_speaks_of_an_option_that_does_not_exist():
-    foreign = {"--help", "--version", "--no-deps", "--wheel-dir"}
+    foreign = {"--help", "--version", "--no-deps", "--wheel-dir", "--logdir", "--nproc-per-node", "--no-python"}
     known = {flag for parser in leaves().values() for flag in flags(parser)} | foreign
     for page in PAGES:
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", read(page)):
@@ -287,6 +298,10 @@ def test_commands_that_are_not_run_are_few():
         'export PATH="$PWD/.venv/bin:$PATH"',
         "llm2comp app articles",
         "llm2comp demo --no-app",
+        "llm2comp export ~/.local/share/llm2comp/collections/demo --out runs/tiny/texts.parquet",
+        "llm2comp train compress --config recipes/paper/qwen3-0.6b/compress.toml",
+        "llm2comp train compress --config recipes/paper/qwen3-0.6b/compress.toml --dry-run",
+        "torchrun --nproc-per-node 8 --no-python llm2comp train compress --config recipes/paper/qwen3-0.6b/compress.toml",
     } - examples
 
 
@@ -330,11 +345,41 @@ HOW_TO = [
     "several-readers-one-writer",
     "when-something-is-damaged",
     "use-from-python",
+    "evaluate-an-encoder",
+    pytest.param("train-an-encoder", marks=pytest.mark.slow),
 ]
 
 
 def test_every_how_to_is_followed():
-    assert sorted(page.stem for page in (DOCS / "how-to").glob("*.md")) == sorted(HOW_TO)
+    names = [name if isinstance(name, str) else name.values[0] for name in HOW_TO]
+    assert sorted(page.stem for page in (DOCS / "how-to").glob("*.md")) == sorted(names)
+
+
+def make_sets(folder):
+    """Evaluation sets of every kind, and an encoder to score."""
+    sets = loaded(ROOT / "tests" / "train" / "evaluation" / "sets.py")
+    for write in (sets.write_sts, sets.write_retrieval, sets.write_classification, sets.write_clustering):
+        write(folder / "sets")
+    shutil.copytree(BUNDLED.parent, folder / "runs" / "mine" / "encoder")
+
+
+def make_training(folder):
+    """Texts like those of the demo corpus, and the tiny recipes with few steps."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    words = [a + b for a in ("ba", "do", "ki", "lu", "me", "su") for b in ("n", "r", "st", "l")]
+    draw = random.Random(0)
+    rows = [draw.choices(words, k=60) for _ in range(300)]
+    table = pa.table({"title": [" ".join(row[:4]) for row in rows], "text": [" ".join(row) for row in rows]})
+    (folder / "runs" / "tiny").mkdir(parents=True)
+    pq.write_table(table, folder / "runs" / "tiny" / "texts.parquet")
+    (folder / "recipes").mkdir()
+    for recipe in (ROOT / "recipes").glob("tiny*.toml"):
+        text = re.sub(r"^steps = .*", "steps = 4", read(recipe), flags=re.M)
+        text = re.sub(r"^evaluate_steps = .*", "evaluate_steps = 4", text, flags=re.M)
+        text = re.sub(r"^batch = .*", "batch = 8", text, flags=re.M)
+        (folder / "recipes" / recipe.name).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", HOW_TO)
@@ -342,6 +387,10 @@ def test_how_to_can_be_followed(workplace, name):
     page = DOCS / "how-to" / f"{name}.md"
     if name == "use-another-encoder":
         follow(DOCS / "how-to" / "export-an-encoder.md")
+    if name in ("evaluate-an-encoder", "train-an-encoder"):
+        make_sets(workplace)
+    if name == "train-an-encoder":
+        make_training(workplace)
     follow(page)
     exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {})
 

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from train.evaluation.report import Table
 
 _EXAMPLES = """
-llm2comp eval default --data sets --baselines lsa bm25 minilm
-llm2comp eval runs/contrastive/encoder runs/compress/encoder --data sets --poolings --out scores.md
+llm2comp eval runs/contrastive/encoder default --data sets --poolings --baselines lsa bm25 minilm --out scores.md
 llm2comp eval runs/contrastive/encoder --mteb paper14 --work runs/contrastive/scores --out scores.json
 """
 
