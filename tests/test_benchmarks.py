@@ -75,6 +75,14 @@ def test_encode_compares_equal_vectors(texts, encoder_directory, tmp_path):
     assert str(tmp_path) not in output and str(texts.parent) not in output
 
 
+def test_cached_gradients_are_those_of_one_graph(texts, encoder_directory):
+    given = ["--texts", texts, "--column", "body", "--encoder", encoder_directory]
+    output = run("bench_cached.py", *given, "--batch", 6, "--tokens", 8, "--mini-batch", 4, "--rounds", 1)
+    assert float(cells(output, "ContrastiveLoss, cached")[7]) <= 1e-5
+    assert cells(output, "MultipleNegativesRankingLoss")[5] == "1.00 x"
+    assert str(encoder_directory.parent) not in output
+
+
 def test_index_and_then_query(texts, encoder_directory, kept):
     material = ["--texts", texts, "--column", "body", "--encoder", encoder_directory]
     material += ["--passages", 60, "--window", 32]
