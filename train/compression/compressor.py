@@ -19,6 +19,7 @@ from train.objectives.cross_entropy import token_loss
 from train.objectives.ctkd import ctkd_loss
 from train.objectives.head import language_head
 from train.objectives.known import with_known_gradient
+from train.objectives.product import use_fast_products
 from train.settings import Compression
 
 OBJECTIVES = ("ctkd", "nll", "reconstruction")
@@ -29,6 +30,8 @@ class Compressor(nn.Module):
 
     The decoder's part of the gradient is computed within `forward`, pass by pass, so its activations exist for
     one pass at a time; the encoder's part comes with `backward` as usual.
+
+    On a processor its layers multiply by oneDNN where that is faster.
 
     Args:
         encoder: what is trained.
@@ -64,6 +67,7 @@ class Compressor(nn.Module):
         self._start_ids = () if bos_id is None else (bos_id,)
         self._head = language_head(self.decoder)
         self._pass_tokens = pass_tokens
+        use_fast_products(self)
 
     def train(self, mode: bool = True) -> "Compressor":
         """Sets the mode of the encoder; the decoder stays in evaluation mode."""
