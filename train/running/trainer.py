@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from encoder.errors import CheckpointError, TrainingError
@@ -80,6 +80,8 @@ class StageMixin:
         if found is not None and step_of(found) >= self.stage.schedule.steps:
             self._take_state(found)  # the library would train a step beyond the last
         else:
+            # Each process drops others than its neighbours do; what goes on takes the state it stopped with.
+            set_seed(self.args.seed + self.args.process_index)
             self.args.eval_on_start = found is None
             self.train(resume_from_checkpoint=str(found) if found else None)  # type: ignore[attr-defined]
         return self.measures_at(self.best_step())
