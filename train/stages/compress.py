@@ -128,7 +128,9 @@ def _train(
     device: str,
 ) -> Measures:
     place, base = backbone
-    arguments = training_arguments(TrainingArguments, recipe.schedule, recipe.watch, folder, device=device)
+    arguments = training_arguments(
+        TrainingArguments, recipe.schedule, recipe.watch, folder, device=device, best_by="held_out_loss"
+    )
     parts = build_parts(recipe, place, half_base=arguments.device.type == "cuda" and arguments.bf16)
     note(_trained_weights(parts.objective))
     texts = SplitTexts(
