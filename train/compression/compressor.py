@@ -75,7 +75,12 @@ class Compressor(nn.Module):
         self.decoder.eval()
         return self
 
-    @torch.compiler.disable(recursive=False)  # lengths decide what is computed; the layers can be compiled
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles the layers of encoder and decoder, as `torch.nn.Module.compile` does, and not what is around."""
+        self.encoder.backbone.compile(*args, **kwargs)
+        self.decoder.base_model.compile(*args, **kwargs)  # type: ignore[operator]
+
+    @torch.compiler.disable  # lengths decide what is computed, so each batch would be compiled anew
     def forward(self, input_ids: Tensor, length: Tensor, splits: Tensor) -> dict[str, Tensor]:
         """The loss of a batch.
 

@@ -46,7 +46,9 @@ def test_a_gpu_pads_rather_than_begins_a_further_pass():
 
 
 def test_a_large_decoder_on_a_gpu_gets_smaller_passes():
-    sizes = [SimpleNamespace(hidden_size=d, num_hidden_layers=n) for d, n in ((256, 4), (1024, 28), (4096, 32))]
+    sizes = [
+        SimpleNamespace(hidden_size=d, num_hidden_layers=n) for d, n in ((256, 4), (1024, 28), (4096, 32))
+    ]
     budgets = [pass_budget(size, GPU) for size in sizes]
     assert budgets == [32768, 8811, 2048]
     assert pass_budget(sizes[2], CPU) == 2048

@@ -44,9 +44,7 @@ def capped(hidden):
     return 4 * torch.tanh(layer.to(hidden.dtype)(hidden) / 4)
 
 
-@pytest.mark.parametrize(
-    ("has_bias", "factor"), [(False, 1.0), (True, 1.0), (False, 0.125), (True, 3.0)]
-)
+@pytest.mark.parametrize(("has_bias", "factor"), [(False, 1.0), (True, 1.0), (False, 0.125), (True, 3.0)])
 def test_a_linear_head_agrees_with_the_formula_in_float64(has_bias, factor):
     case = _case(23, has_bias=has_bias, factor=factor, dtype=torch.float64)
     ours = _loss_and_gradient(ctkd_loss(*case, chunk_rows=5), case[0])

@@ -22,7 +22,7 @@ _EXTRA = {
     "gemma3_text": {"sliding_window": 64, "final_logit_softcapping": 20.0},
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128},
     "gpt_neox": {"num_key_value_heads": 4},
-    "granite": {"logits_scaling": 8.0, "embedding_multiplier": 2.0},
+    "granite": {"logits_scaling": 8.0, "embedding_multiplier": 2.0, "attention_multiplier": 0.35},
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
 }
 # How the hidden states become logits: with a bias (phi), a factor (granite, cohere), a soft cap (gemma).
