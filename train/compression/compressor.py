@@ -78,7 +78,8 @@ class Compressor(nn.Module):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compiles the layers of encoder and decoder, as `torch.nn.Module.compile` does, and not what is around."""
         self.encoder.backbone.compile(*args, **kwargs)
-        self.decoder.base_model.compile(*args, **kwargs)  # type: ignore[operator]
+        decoder: Any = self.decoder
+        decoder.base_model.compile(*args, **kwargs)
 
     @torch.compiler.disable  # lengths decide what is computed, so each batch would be compiled anew
     def forward(self, input_ids: Tensor, length: Tensor, splits: Tensor) -> dict[str, Tensor]:
