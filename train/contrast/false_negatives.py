@@ -28,9 +28,8 @@ def text_keys(features: dict[str, Any]) -> Tensor:
     real_BT = features["attention_mask"].bool()
     place_BT = real_BT.cumsum(dim=1)  # among the real tokens alone
     key_BT = (features["input_ids"] + 1) * _BY_TOKEN + place_BT * _BY_PLACE
-    # Without mixing, the sum would only know which tokens and which places there are, not which go together.
-    for _ in range(2):
-        key_BT = (key_BT ^ ((key_BT >> 31) & _LOW_BITS)) * _MIX
+    # Mixed before the sum, which would else only know which tokens and which places there are, not their pairs.
+    key_BT = (key_BT ^ ((key_BT >> 31) & _LOW_BITS)) * _MIX
     return (key_BT ^ ((key_BT >> 31) & _LOW_BITS)).masked_fill(~real_BT, 0).sum(dim=1)
 
 

@@ -1,5 +1,6 @@
 """Which candidates are no negatives."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,8 +37,9 @@ def test_the_order_of_tokens_counts():
     assert len(set(text_keys({"input_ids": ids, "attention_mask": mask}).tolist())) == len(rows)
 
 
-def test_many_texts_have_as_many_keys():
-    ids = torch.randint(0, 300, (200_000, 8), generator=torch.Generator().manual_seed(0)).unique(dim=0)
+@pytest.mark.parametrize("tokens", [2, 8])
+def test_many_texts_have_as_many_keys(tokens):
+    ids = torch.randint(0, 300, (200_000, tokens), generator=torch.Generator().manual_seed(0)).unique(dim=0)
     keys = text_keys({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
     assert len(keys.unique()) == len(ids)
 

@@ -25,6 +25,8 @@ class _Reader:
 def test_the_guide_reads_the_texts_and_no_padding():
     model, reader = tiny_model(), _Reader()
     columns = features(model, [["fox", "a lazy dog"], ["naïve café", ""], ["<s> books", "old"]])
+    for each in columns:  # what stands in the padding means nothing
+        each["input_ids"] = torch.where(each["attention_mask"].bool(), each["input_ids"], 70)
     found = Guide(reader, model.tokenizer).vectors(columns)
     assert reader.queries == [["fox", "a lazy dog"]]
     assert reader.documents == [["naïve café", ""], ["<s> books", "old"]]
@@ -34,9 +36,9 @@ def test_the_guide_reads_the_texts_and_no_padding():
 
 def test_the_guide_reads_no_instruction():
     model, reader = tiny_model(), _Reader()
-    prefixes = ["find: ", "find old: "]
+    prefixes = ["find: ", "find: old: "]
     columns = [
-        model[0].preprocess(["fox", "find: dog"], prompt="find old: "),
+        model[0].preprocess(["fox", "find: dog"], prompt="find: old: "),
         model[0].preprocess(["find: fox", "dog"]),
     ]
     Guide(reader, model.tokenizer, prefixes=prefixes).vectors(columns)
