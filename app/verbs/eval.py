@@ -148,6 +148,8 @@ def _candidates(args: argparse.Namespace) -> "list[Candidate]":
 
 
 def _tasks(args: argparse.Namespace) -> "list[AnyTask]":
+    from app.formats import plural
+    from app.output import write_note
     from train.evaluation.public_tasks import find_public_tasks
     from train.evaluation.tasks import read_tasks
 
@@ -155,7 +157,10 @@ def _tasks(args: argparse.Namespace) -> "list[AnyTask]":
     if args.data is not None:
         tasks += read_tasks(args.data, args.tasks)
     if args.mteb:
-        tasks += find_public_tasks(args.mteb)
+        public = find_public_tasks(args.mteb)
+        tasks += public
+        if not args.quiet:
+            write_note(f"fetching the data of {plural(len(public), 'public task')}")
     return tasks
 
 

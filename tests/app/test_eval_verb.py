@@ -112,7 +112,7 @@ def test_a_stopped_command_goes_on(data, words, tmp_path, monkeypatch, capsys):
         assert run(*given) == 130
     before = words.n_encoded
     assert run(*given) == 0
-    assert "Kept from before, with their speed: 1 scores." in capsys.readouterr().err
+    assert "Scores kept from before, with their speed: 1." in capsys.readouterr().err
     assert words.n_encoded > before
 
 

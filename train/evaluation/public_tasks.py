@@ -92,7 +92,8 @@ def fetch_data(task: PublicTask) -> None:
     if task.task.data_loaded:
         return
     try:
-        task.task.load_data()
+        with _quiet():
+            task.task.load_data()
     except Exception as error:  # whatever the Hub's, the network's and the data set's own code raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
@@ -240,13 +241,15 @@ def _task(mteb: Any, name: str) -> PublicTask:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps advice for mteb's own users, such as newer versions of a task, off stderr."""
-    logger = logging.getLogger("mteb")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keeps off stderr what is no concern of ours: newer versions of a task, each try to reach the Hub."""
+    loggers = [logging.getLogger(name) for name in ("mteb", "huggingface_hub", "datasets")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

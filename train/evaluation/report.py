@@ -1,5 +1,6 @@
 """An evaluation -> tables of texts, Markdown and JSON."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -61,6 +62,7 @@ def measure_table(evaluation: Evaluation) -> Table:
     spaces = [column.spectrum or {} for column in columns]
     speeds = [column.effort.tokens_per_s for column in columns]
     lines = [
+        ["fingerprint", *(str(column.card.get("fingerprint", ""))[:8] or _NOTHING for column in columns)],
         ["numbers a text", *(f"{column.card['dimension']:,}" for column in columns)],
         ["memory tokens", *(str(column.card.get("n_memory", 0)) for column in columns)],
         *([title, *(_number(space.get(key), places) for space in spaces)] for title, key, places in MEASURES),
@@ -101,7 +103,7 @@ def notes(evaluation: Evaluation, provenance: dict[str, Any]) -> list[str]:
     said += [f"{column.candidate.title}: {column.absent}." for column in columns if ":" in column.absent]
     kept = sum(column.kept for column in columns)
     if kept:
-        said.append(f"Kept from before, with their speed: {kept:,} scores.")
+        said.append(f"Scores kept from before, with their speed: {kept:,}.")
     said.append(
         f"Measured {provenance['date']} with "
         + ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
@@ -192,5 +194,6 @@ def _markdown(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The text as a cell: what Markdown would obey is shown."""
-    return "".join(f"\\{sign}" if sign in "\\`*_|[]<>" else sign for sign in " ".join(text.split()))
+    """The text as a cell: what Markdown would obey is shown; an underscore inside a word means nothing."""
+    text = re.sub(r"([\\`*|\[\]<>])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)

@@ -24,7 +24,11 @@ PROVENANCE = {
 
 
 def column(title, scores, absent="", kind="encoder", **more):
-    card = {"dimension": 256, "n_memory": 8, "computed_on": "cpu float32"} if kind == "encoder" else {}
+    card = (
+        {"dimension": 256, "n_memory": 8, "computed_on": "cpu float32", "fingerprint": "0123abcdef"}
+        if kind == "encoder"
+        else {}
+    )
     return Column(Candidate(title, "", kind), absent, scores, card=card, **more)
 
 
@@ -100,6 +104,7 @@ def test_measures_stand_in_a_column_for_each_encoder(evaluation):
     rows = texts(table)
     assert rows["effective rank"] == ["12.3", "-"]
     assert rows["mean cosine"] == ["0.500", "-"]
+    assert rows["fingerprint"] == ["0123abcd", "0123abcd"]
     assert rows["memory tokens"] == ["8", "8"]
     assert rows["tokens/s"] == ["15,000", "-"]
     assert rows["texts cut"] == ["7", "0"]
@@ -114,9 +119,9 @@ def test_markdown_has_both_tables_and_what_it_was_made_with(evaluation):
 
 
 def test_names_cannot_break_a_markdown_table(evaluation):
-    evaluation.columns[0] = column("a|b\n*c*", {"pairs": 1.0, "groups": 1.0})
+    evaluation.columns[0] = column("a|b\n*c* _d e_f", {"pairs": 1.0, "groups": 1.0})
     page = to_markdown(evaluation, PROVENANCE)
-    assert "| task | kind | metric | a\\|b \\*c\\* | other |" in page
+    assert "| task | kind | metric | a\\|b \\*c\\* \\_d e_f | other |" in page
 
 
 def test_a_report_of_baselines_alone_has_no_space_to_show():
@@ -150,6 +155,6 @@ def test_notes_say_what_one_must_know(evaluation):
     said = "\n".join(notes(evaluation, {**PROVENANCE, "instruction": "find"}))
     assert "instruction 'find'" in said
     assert "bm25: not possible: it reads one way." in said
-    assert "Kept from before, with their speed: 2 scores." in said
+    assert "Scores kept from before, with their speed: 2." in said
     assert "poolings of hf:org/base as it is" in said
     assert "on cpu float32" in said
