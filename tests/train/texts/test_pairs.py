@@ -6,8 +6,15 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sentence_transformers.base.sampler import (
+    NoDuplicatesBatchSampler,
+    ProportionalBatchSampler,
+    RoundRobinBatchSampler,
+)
+from torch.utils.data import ConcatDataset
 
 from encoder.errors import ConfigError, InputError
 from train.settings import Pairs
@@ -272,6 +279,18 @@ def test_data_sets_that_fill_no_batch_are_joined_if_they_are_alike(tmp_path):
     assert found.instructions["joined-1"] == "find"
     assert found.left_out == {"set/d": 1, "other": 2}
     assert join_small(_small(tmp_path), 1).left_out == {}
+
+
+@pytest.mark.parametrize(("kind", "batches"), [(ProportionalBatchSampler, 2), (RoundRobinBatchSampler, 0)])
+def test_samplers_of_the_library_pass_over_a_data_set_that_fills_no_batch(tmp_path, kind, batches):
+    parts = [part for part in _small(tmp_path).train.values() if part.num_columns == 2][:2]
+    assert [len(part) for part in parts] == [5, 3]
+    samplers = [
+        NoDuplicatesBatchSampler(part, batch_size=4, drop_last=True, generator=torch.Generator(), seed=0)
+        for part in [*parts, parts[0]]
+    ]
+    together = kind(ConcatDataset([*parts, parts[0]]), samplers, torch.Generator(), 0)
+    assert sum(1 for _ in together) == batches
 
 
 def test_a_batch_that_no_data_set_fills_is_refused(tmp_path):
