@@ -1,13 +1,11 @@
-"""The trainer of sentence-transformers as the contrastive stages use it."""
+"""The trainer of sentence-transformers as stages 2 and 3 use it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformerTrainer
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
-from train.running.run_folder import step_of
 from train.running.trainer import StageMixin
 
 QUERY_COLUMNS = ("anchor", "text")
@@ -16,11 +14,8 @@ QUERY_COLUMNS = ("anchor", "text")
 class ContrastiveTrainer(StageMixin, SentenceTransformerTrainer):
     """Trains by a loss over columns of texts, and counts the tokens it reads."""
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        # What the loss draws in a step then goes on as without a stop.
-        loss: Any = self.loss
-        loss.step = step_of(Path(resume_from_checkpoint)) * self.args.gradient_accumulation_steps
+    _at_step = -1
+    _take = 0  # of the batch of this step
 
     def compute_loss(
         self,
@@ -32,7 +27,16 @@ class ContrastiveTrainer(StageMixin, SentenceTransformerTrainer):
         """The loss of a batch of columns."""
         masks = (value for name, value in inputs.items() if name.endswith("attention_mask"))
         self.tokens_seen += sum(int(mask.sum()) for mask in masks)
+        self._set_draw()
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def _set_draw(self) -> None:
+        """Tells the loss its place in the run, which what it draws follows from: after a stop it goes on there."""
+        if self.state.global_step != self._at_step:
+            self._at_step, self._take = self.state.global_step, 0
+        loss: Any = self.loss
+        loss.step = self._at_step * self.args.gradient_accumulation_steps + self._take
+        self._take += 1
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: the stage writes a card of its own, and this one reads every text to describe the data."""
@@ -44,18 +48,10 @@ class ColumnCollator(SentenceTransformerDataCollator):
     Args:
         module: whose `preprocess` it is.
         longest: most tokens of a "query" and of a "document".
-        prompts: prefix of the column `anchor` for each data set.
     """
 
-    def __init__(
-        self, module: Any, longest: Mapping[str, int], prompts: Mapping[str, Mapping[str, str]] | None = None
-    ) -> None:
-        super().__init__(
-            preprocess_fn=module.preprocess,
-            valid_label_columns=[],
-            prompts={name: dict(columns) for name, columns in (prompts or {}).items()},
-            max_length=dict(longest),
-        )
+    def __init__(self, module: Any, longest: Mapping[str, int]) -> None:
+        super().__init__(preprocess_fn=module.preprocess, valid_label_columns=[], max_length=dict(longest))
 
     def _get_task_for_column(
         self, column_name: str, column_position: int, router_mapping: dict[str, str]

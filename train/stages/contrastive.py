@@ -1,27 +1,30 @@
 """Stage 3: supervised contrastive learning from pairs of query and document."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, NamedTuple
 
 from datasets import Dataset, DatasetDict
 from sentence_transformers import SentenceTransformerTrainingArguments
-from sentence_transformers.base.sampler import BatchSamplers, MultiDatasetBatchSamplers
 
 from encoder.attention import longest_sequence
 from encoder.checkpoint import load_encoder, text_tokenizer
 from encoder.config import EncoderConfig
-from encoder.errors import ConfigError
+from train.batch_plan import batch_plan
+from train.contrast.batches import sampling
+from train.contrast.checks import check_recipe
 from train.contrast.guide import Guide
+from train.contrast.layers import check_sizes
 from train.contrast.loss import ContrastiveLoss
-from train.contrast.trainable import Trainable, open_trainable
+from train.contrast.trainable import Trainable, fingerprint_encoder, open_trainable
 from train.contrast.trainer import ColumnCollator, ContrastiveTrainer
 from train.recipe import recipe_to_json
 from train.running.arguments import compute_dtype, training_arguments
-from train.running.card import versions
+from train.running.devices import world_size
 from train.running.keeping import EncoderKeeper
-from train.running.live import LiveEncoder
 from train.running.progress import Note, ProgressCallback
 from train.running.result import publish_encoder
 from train.running.run_folder import RunFolder, begin, fingerprint_files, finished, hold, step_of
@@ -33,6 +36,31 @@ from train.texts.pairs import PairData, join_small, read_pairs
 from train.texts.stream import TextStream, local_paths, need_training_extra
 
 _SOUP = "soup"
+_SAID = {
+    "read": "pairs read",
+    "empty": "without anchor or positive",
+    "doubled": "that were there twice",
+    "not taken": "beyond the most that are taken",
+    "near held-out": "that share a text with those",
+    "trained": "to train on",
+}
+
+
+class _Prefixes(NamedTuple):
+    """What stands before the texts."""
+
+    queries: Mapping[str, str]  # by name of the data set
+    document: str
+
+
+class _Result(NamedTuple):
+    """The encoder that becomes the result."""
+
+    keeper: EncoderKeeper
+    step: int
+    measures: Measures
+    source: Path | None = None  # None: the checkpoint of the step
+    averaged: tuple[int, ...] = ()  # steps of the checkpoints that it is the average of
 
 
 def contrastive(recipe: ContrastiveRecipe, note: Note, *, device: str = "auto") -> Measures:
@@ -48,25 +76,21 @@ def contrastive(recipe: ContrastiveRecipe, note: Note, *, device: str = "auto") 
 
     Raises:
         CheckpointError: an encoder is damaged, foreign or incomplete.
-        ConfigError: the recipe is impossible, or the folder holds a run of another one.
+        ConfigError: the recipe is impossible, the encoder has no memory tokens, or the folder holds a run of another
+            recipe.
         InputError: the pairs cannot be read, or there are none.
         TrainingError: the run had to stop; its last good checkpoint is kept.
         UnsupportedBackboneError: the decoder cannot attend in both directions.
     """
     need_training_extra()
-    _check(recipe)
+    check_recipe(recipe)
     folder = RunFolder(Path(recipe.out))
+    model = fingerprint_encoder(recipe.encoder)
     files = [Path(name) for pairs in recipe.pairs for name in pairs.files]
     data = fingerprint_files(files + (local_paths(recipe.texts) if recipe.texts else []))
     with hold(folder):
         begin(
-            folder,
-            {
-                "stage": "contrastive",
-                "recipe": recipe_to_json(recipe),
-                "data": data,
-                "model": fingerprint_files(sorted(Path(recipe.encoder).glob("*.safetensors"))),
-            },
+            folder, {"stage": "contrastive", "recipe": recipe_to_json(recipe), "data": data, "model": model}
         )
         measures = finished(folder, folder.path / "encoder", recipe.card)
         if measures is None:
@@ -75,118 +99,143 @@ def contrastive(recipe: ContrastiveRecipe, note: Note, *, device: str = "auto") 
         return measures
 
 
-def _check(recipe: ContrastiveRecipe) -> None:
-    """Refuses what would only come out at the end.
-
-    Raises:
-        ConfigError: more checkpoints are averaged than kept, or there are no pairs.
-    """
-    if recipe.soup > recipe.watch.keep:
-        raise ConfigError(
-            f"soup averages {recipe.soup} checkpoints, watch.keep keeps {recipe.watch.keep}",
-            "soup",
-            f"set watch.keep to {recipe.soup}, or soup to {recipe.watch.keep}",
-        )
-    if not recipe.pairs:
-        raise ConfigError("The recipe names no pairs.", "pairs", "add a [[pairs]] section")
-
-
 def _train(
     recipe: ContrastiveRecipe, folder: RunFolder, data: dict[str, str], note: Note, device: str
 ) -> Measures:
+    pairs = join_small(
+        read_pairs(recipe.pairs, held_out=recipe.held_out, seed=recipe.schedule.seed), recipe.schedule.batch
+    )
+    _tell_counts(pairs, recipe, note)
+    device_batch, _ = batch_plan(recipe.schedule, world_size())
     arguments = training_arguments(
         SentenceTransformerTrainingArguments,
         recipe.schedule,
         recipe.watch,
         folder,
         device=device,
-        # A text twice in a batch would be its own negative; the loss passes over it as well.
-        batch_sampler=BatchSamplers.NO_DUPLICATES,
-        multi_dataset_batch_sampler=MultiDatasetBatchSamplers.PROPORTIONAL,
-        dataloader_drop_last=True,
+        **sampling(recipe.schedule.steps, recipe.schedule.batch // device_batch),
     )
-    pairs = join_small(
-        read_pairs(recipe.pairs, held_out=recipe.held_out, seed=recipe.schedule.seed), recipe.schedule.batch
-    )
-    _tell_counts(pairs, note)
     opened = open_trainable(
         recipe.encoder,
         recipe.adapter,
+        seed=recipe.schedule.seed,
         gradient_checkpointing=recipe.schedule.gradient_checkpointing,
         half_base=arguments.device.type == "cuda" and arguments.bf16,
     )
+    check_sizes(recipe.contrast, opened.layers, opened.config.dimension)
     opened = opened._replace(config=_with_room(opened, recipe))
+    note(opened.told())
     prefixes = _prefixes(opened.config, pairs)
+    trainer = _trainer(recipe, opened, pairs, prefixes, arguments, device)
+    watcher = _watcher(recipe, opened, pairs, prefixes, device)
+    keeper = opened.keeper(_entry(recipe, data))
+    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
+    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
+    measures = trainer.run()
+    if not trainer.is_world_process_zero():
+        return measures
+    result = _Result(keeper, trainer.best_step(), measures)
+    if recipe.soup > 1:
+        averaged, soup = _soup(recipe, folder, data)
+        seen = _watcher(recipe, averaged, pairs, prefixes, device).look()
+        result = _better(result, soup._replace(measures=seen), note)
+    target = publish_encoder(
+        folder,
+        result.keeper,
+        step=result.step,
+        source=result.source,
+        measures=result.measures,
+        facts=_facts(recipe, result),
+        recipe=recipe_to_json(recipe),
+    )
+    shutil.rmtree(folder.path / _SOUP, ignore_errors=True)
+    note(f"the encoder is {target}")
+    return result.measures
+
+
+def _trainer(
+    recipe: ContrastiveRecipe,
+    opened: Trainable,
+    pairs: PairData,
+    prefixes: _Prefixes,
+    arguments: Any,
+    device: str,
+) -> ContrastiveTrainer:
+    longest = {
+        "query": min(recipe.contrast.max_query_tokens, opened.config.max_tokens),
+        "document": min(recipe.contrast.max_document_tokens, opened.config.max_tokens),
+    }
     loss = ContrastiveLoss(
         opened.model,
         recipe.contrast,
         guide=_guide(recipe, opened, prefixes, device),
         seed=recipe.schedule.seed,
     )
-    longest = {
-        "query": min(recipe.contrast.max_query_tokens, opened.config.max_tokens),
-        "document": min(recipe.contrast.max_document_tokens, opened.config.max_tokens),
-    }
-    trainer = ContrastiveTrainer(
+    return ContrastiveTrainer(
         model=opened.model,
         args=arguments,
-        train_dataset=DatasetDict(_prefixed(pairs.train, prefixes)),
+        train_dataset=DatasetDict(
+            {name: _prefixed(name, part, prefixes) for name, part in pairs.train.items()}
+        ),
         data_collator=ColumnCollator(opened.module, longest),
         loss=loss,
     )
-    watcher = _watcher(recipe, opened, pairs, prefixes, device)
-    keeper = _keeper(recipe, opened, data)
-    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
-    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
-    measures = trainer.run()
-    if not trainer.is_world_process_zero():
-        return measures
-    source = None
-    if recipe.soup > 1:
-        averaged, soup_keeper = _soup(recipe, folder, data)
-        found = _watcher(recipe, averaged, pairs, prefixes, device).look()
-        note(
-            f"known items: {found['known_items']:.1f} for the average of {recipe.soup} checkpoints, "
-            f"{measures['known_items']:.1f} for the best of them"
-        )
-        if found["known_items"] >= measures["known_items"]:
-            source, keeper, measures = folder.path / _SOUP, soup_keeper, found
-    target = publish_encoder(
-        folder,
-        keeper,
-        step=trainer.best_step(),
-        source=source,
-        measures=measures,
-        facts={
-            "stage": f"contrastive, average of {recipe.soup} checkpoints" if source else "contrastive",
-            "began as": recipe.encoder,
-            "pairs": ", ".join(f"{each.name} ({', '.join(each.files)})" for each in recipe.pairs),
-        },
-        recipe=recipe_to_json(recipe),
-    )
-    note(f"the encoder is {target}")
-    return measures
 
 
-def _soup(
-    recipe: ContrastiveRecipe, folder: RunFolder, data: dict[str, str]
-) -> tuple[Trainable, EncoderKeeper]:
-    """The average of the last checkpoints, and what keeps it; averaged adapters have a higher rank."""
+def _entry(recipe: ContrastiveRecipe, data: dict[str, str]) -> dict[str, Any]:
+    """Of the stage in the encoder's history."""
+    return {
+        "stage": "contrastive",
+        "objective": f"pairs, temperature {recipe.contrast.temperature}, batch {recipe.schedule.batch}",
+        "seed": recipe.schedule.seed,
+        "data": data,
+    }
+
+
+def _facts(recipe: ContrastiveRecipe, result: _Result) -> dict[str, Any]:
+    """Of the card."""
+    found = {
+        "stage": "contrastive",
+        "began as": recipe.encoder,
+        "pairs": ", ".join(f"{each.name} ({', '.join(each.files)})" for each in recipe.pairs),
+    }
+    if result.averaged:
+        found["average of the checkpoints after"] = ", ".join(map(str, result.averaged)) + " steps"
+    return found
+
+
+def _soup(recipe: ContrastiveRecipe, folder: RunFolder, data: dict[str, str]) -> tuple[Trainable, _Result]:
+    """The average of the last checkpoints; averaged adapters have a higher rank, so it is a model of its own."""
     latest = sorted(folder.checkpoints.glob("checkpoint-*"), key=step_of)[-recipe.soup :]
+    steps = tuple(map(step_of, latest))
     average_encoders(latest, folder.path / _SOUP)
     averaged = open_trainable(str(folder.path / _SOUP), recipe.adapter)
-    # The checkpoints have this stage in their history already; the keeper writes it again.
-    history = averaged.config.stages[:-1]
+    # The checkpoints have this stage in their history already, and the average has a line of its own.
+    history = averaged.config.stages[:-2]
     averaged = averaged._replace(config=replace(averaged.config, stages=history))
-    return averaged, _keeper(recipe, averaged, data)
+    keeper = averaged.keeper({**_entry(recipe, data), "averaged_steps": list(steps)})
+    return averaged, _Result(keeper, steps[-1], {}, folder.path / _SOUP, steps)
 
 
-def _tell_counts(pairs: PairData, note: Note) -> None:
+def _better(best: _Result, soup: _Result, note: Note) -> _Result:
+    """The average, unless the best checkpoint finds more known items."""
+    name = "known_items"
+    if name not in soup.measures or name not in best.measures:
+        return soup
+    is_better = soup.measures[name] >= best.measures[name]
+    note(
+        f"known items: {soup.measures[name]:.1f} for the average of {len(soup.averaged)} checkpoints, "
+        f"{best.measures[name]:.1f} for the best of them; the {'average' if is_better else 'best one'} is kept"
+    )
+    return soup if is_better else best
+
+
+def _tell_counts(pairs: PairData, recipe: ContrastiveRecipe, note: Note) -> None:
     for name, counts in pairs.counts.items():
-        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        note(f"pairs {name}: {told}")
+        told = ", ".join(f"{count:,} {_SAID.get(what, what)}" for what, count in counts.items() if count)
+        note(f"{name}: {told}")
     for name, rows in pairs.left_out.items():
-        note(f"pairs {name}: {rows:,} are left out, they fill no batch")
+        note(f"{name}: {rows:,} pairs fill no batch of {recipe.schedule.batch:,} and are left out")
 
 
 def _with_room(opened: Trainable, recipe: ContrastiveRecipe) -> EncoderConfig:
@@ -201,77 +250,50 @@ def _with_room(opened: Trainable, recipe: ContrastiveRecipe) -> EncoderConfig:
     return replace(config, max_tokens=wanted, matryoshka=sizes)
 
 
-def _prefixes(config: EncoderConfig, pairs: PairData) -> dict[str, str]:
-    """What stands before the queries of each data set."""
-    names = {*pairs.train, *pairs.held_out}
-    return {
+def _prefixes(config: EncoderConfig, pairs: PairData) -> _Prefixes:
+    """Instructions of the data sets as the encoder's template says, else its prompts: as `Encoder` has them in use."""
+    queries = {
         name: config.prompts.instruction.replace("{instruction}", pairs.instructions[name])
         if name in pairs.instructions
         else config.prompts.query
-        for name in names
+        for name in {*pairs.train, *pairs.held_out}
     }
+    return _Prefixes(queries, config.prompts.document)
 
 
-def _prefixed(parts: Mapping[str, Dataset], prefixes: Mapping[str, str]) -> dict[str, Dataset]:
-    """The data sets with the prefix before every anchor, put there when a row is read."""
+def _prefixed(name: str, part: Dataset, prefixes: _Prefixes) -> Dataset:
+    """The data set with the prefix before every text, put there when a row is read."""
 
-    def put(prefix: str) -> Any:
-        def transform(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            if "anchor" not in batch:
-                return batch
-            return batch | {"anchor": [prefix + text for text in batch["anchor"]]}
+    def transform(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {
+            column: [
+                (prefixes.queries[name] if column == "anchor" else prefixes.document) + text for text in texts
+            ]
+            for column, texts in batch.items()
+        }
 
-        return transform
-
-    return {
-        name: part.with_transform(put(prefixes[name])) if prefixes[name] else part
-        for name, part in parts.items()
-    }
+    return part.with_transform(transform)
 
 
-def _guide(
-    recipe: ContrastiveRecipe, opened: Trainable, prefixes: Mapping[str, str], device: str
-) -> Guide | None:
+def _guide(recipe: ContrastiveRecipe, opened: Trainable, prefixes: _Prefixes, device: str) -> Guide | None:
     if not recipe.contrast.guide:
         return None
     embedder = load_encoder(recipe.contrast.guide, device=device)
-    return Guide(embedder, opened.module.tokenizer, prefixes=sorted(set(prefixes.values())))
+    return Guide(embedder, opened.module.tokenizer, prefixes=sorted(set(prefixes.queries.values())))
 
 
 def _watcher(
-    recipe: ContrastiveRecipe, opened: Trainable, pairs: PairData, prefixes: Mapping[str, str], device: str
+    recipe: ContrastiveRecipe, opened: Trainable, pairs: PairData, prefixes: _Prefixes, device: str
 ) -> Watcher:
-    """Looks at held-out pairs, and at the spectrum of held-out texts or of the pairs' documents."""
+    """Looks at held-out pairs, or texts where none are; and at the spectrum of held-out texts, or of documents."""
     known = [
-        (prefixes[name] + row["anchor"], row["positive"])
+        (prefixes.queries[name] + row["anchor"], prefixes.document + row["positive"])
         for name, part in pairs.held_out.items()
         for row in part
     ]
+    Random(recipe.schedule.seed).shuffle(known)  # the first ones are used, and should be of all data sets
     texts = [document for _, document in known]
     if recipe.texts is not None:
-        texts = TextStream(recipe.texts).held_out
-    encoder = LiveEncoder(
-        opened.module.model,
-        text_tokenizer(opened.module.tokenizer),
-        max_tokens=opened.config.max_tokens,
-        dtype=compute_dtype(recipe.schedule, device),
-    )
-    return Watcher(encoder, texts, known_items=recipe.watch.known_items, pairs=known)
-
-
-def _keeper(recipe: ContrastiveRecipe, opened: Trainable, data: dict[str, str]) -> EncoderKeeper:
-    contrast = recipe.contrast
-    return EncoderKeeper(
-        opened.backbone,
-        opened.memory,
-        opened.module.tokenizer,
-        opened.config,
-        base=opened.base,
-        entry={
-            "stage": "contrastive",
-            "objective": f"pairs, temperature {contrast.temperature}, batch {recipe.schedule.batch}",
-            "seed": recipe.schedule.seed,
-            "data": data,
-            "versions": versions(),
-        },
-    )
+        texts = [prefixes.document + text for text in TextStream(recipe.texts).held_out]
+    encoder = opened.live(compute_dtype(recipe.schedule, device))
+    return Watcher(encoder, texts, known_items=recipe.watch.known_items, pairs=known or None)

@@ -6,16 +6,13 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformerTrainingArguments
 
-from encoder.checkpoint import text_tokenizer
+from train.contrast.checks import check_recipe
 from train.contrast.dropout import require_dropout, set_dropout
 from train.contrast.loss import ViewLoss
-from train.contrast.trainable import Trainable, open_trainable
+from train.contrast.trainable import fingerprint_encoder, open_trainable
 from train.contrast.trainer import ColumnCollator, ContrastiveTrainer
 from train.recipe import recipe_to_json
 from train.running.arguments import compute_dtype, training_arguments
-from train.running.card import versions
-from train.running.keeping import EncoderKeeper
-from train.running.live import LiveEncoder
 from train.running.progress import Note, ProgressCallback
 from train.running.result import publish_encoder
 from train.running.run_folder import RunFolder, begin, fingerprint_files, finished, hold
@@ -38,24 +35,19 @@ def simcse(recipe: SimcseRecipe, note: Note, *, device: str = "auto") -> Measure
 
     Raises:
         CheckpointError: the encoder is damaged, foreign or incomplete.
-        ConfigError: the recipe is impossible, dropout is zero, or the folder holds a run of another recipe.
+        ConfigError: the recipe is impossible, dropout is zero, the encoder has no memory tokens, or the folder holds
+            a run of another recipe.
         InputError: the texts cannot be read, or there are none.
         TrainingError: the run had to stop; its last good checkpoint is kept.
         UnsupportedBackboneError: the decoder cannot attend in both directions, or hides its dropout.
     """
     need_training_extra()
+    check_recipe(recipe)
     folder = RunFolder(Path(recipe.out))
+    model = fingerprint_encoder(recipe.encoder)
     data = fingerprint_files(local_paths(recipe.texts))
     with hold(folder):
-        begin(
-            folder,
-            {
-                "stage": "simcse",
-                "recipe": recipe_to_json(recipe),
-                "data": data,
-                "model": fingerprint_files(sorted(Path(recipe.encoder).glob("*.safetensors"))),
-            },
-        )
+        begin(folder, {"stage": "simcse", "recipe": recipe_to_json(recipe), "data": data, "model": model})
         measures = finished(folder, folder.path / "encoder", recipe.card)
         if measures is None:
             return _train(recipe, folder, data, note, device)
@@ -72,20 +64,14 @@ def _train(
     opened = open_trainable(
         recipe.encoder,
         recipe.adapter,
+        seed=recipe.schedule.seed,
         gradient_checkpointing=recipe.schedule.gradient_checkpointing,
         half_base=arguments.device.type == "cuda" and arguments.bf16,
     )
     set_dropout(opened.backbone, recipe.views.attention_dropout)
     require_dropout(opened.backbone)
+    note(opened.told())
     stream = TextStream(recipe.texts)
-    keeper = _keeper(recipe, opened, data)
-    encoder = LiveEncoder(
-        opened.module.model,
-        text_tokenizer(opened.module.tokenizer),
-        max_tokens=opened.config.max_tokens,
-        dtype=compute_dtype(recipe.schedule, device),
-    )
-    watcher = Watcher(encoder, stream.held_out, known_items=recipe.watch.known_items)
     longest = {"query": min(recipe.views.max_tokens, opened.config.max_tokens)}
     trainer = ContrastiveTrainer(
         model=opened.model,
@@ -94,20 +80,32 @@ def _train(
         data_collator=ColumnCollator(opened.module, longest),
         loss=ViewLoss(opened.model, recipe.views, seed=recipe.schedule.seed),
     )
+    watcher = Watcher(
+        opened.live(compute_dtype(recipe.schedule, device)),
+        stream.held_out,
+        known_items=recipe.watch.known_items,
+    )
+    keeper = opened.keeper(
+        {
+            "stage": "simcse",
+            "objective": f"two dropout views, temperature {recipe.views.temperature}",
+            "seed": recipe.schedule.seed,
+            "data": data,
+        }
+    )
     trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
     trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
     measures = trainer.run()
     if trainer.is_world_process_zero():
+        for line in stream.notes():
+            note(line)
+        facts = {"stage": "simcse", "began as": recipe.encoder, "texts": ", ".join(recipe.texts.files)}
         target = publish_encoder(
             folder,
             keeper,
             step=trainer.best_step(),
             measures=measures,
-            facts={
-                "stage": "simcse",
-                "began as": recipe.encoder,
-                "texts": ", ".join(recipe.texts.files),
-            },
+            facts=facts,
             recipe=recipe_to_json(recipe),
         )
         note(f"the encoder is {target}")
@@ -123,20 +121,3 @@ def _as_rows(stream: TextStream) -> Any:
             yield {"text": text}
 
     return IterableDataset.from_generator(rows, features=Features({"text": Value("string")}))
-
-
-def _keeper(recipe: SimcseRecipe, opened: Trainable, data: dict[str, str]) -> EncoderKeeper:
-    return EncoderKeeper(
-        opened.backbone,
-        opened.memory,
-        opened.module.tokenizer,
-        opened.config,
-        base=opened.base,
-        entry={
-            "stage": "simcse",
-            "objective": f"two dropout views, temperature {recipe.views.temperature}",
-            "seed": recipe.schedule.seed,
-            "data": data,
-            "versions": versions(),
-        },
-    )
