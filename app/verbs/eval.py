@@ -1,6 +1,7 @@
 """`llm2comp eval`: how good encoders are, beside others, on sets on disk or public ones."""
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -214,9 +215,17 @@ def _provenance(args: argparse.Namespace) -> dict[str, Any]:
         "command": _command(args),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "versions": versions,
+        "load": _load(),
         "instruction": args.instruction,
         "own_instructions": args.own_instructions,
     }
+
+
+def _load() -> str:
+    """How busy the machine is, without which a speed says little; "" where the system does not tell."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return f"load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores"
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -94,7 +94,8 @@ def notes(evaluation: Evaluation, provenance: dict[str, Any]) -> list[str]:
         )
     if places:
         said.append(
-            f"Tokens/s: measured while scoring, on {', '.join(places)}; texts are cut at the longest length."
+            f"Tokens/s: measured while scoring, on {', '.join([*places, provenance.get('load', '')]).rstrip(', ')}; "
+            "texts are cut at the longest length."
         )
     backbones = {
         column.candidate.spec.partition("?")[0] for column in columns if column.candidate.kind == "pooling"

@@ -152,9 +152,9 @@ def test_notes_say_what_one_must_know(evaluation):
     evaluation.columns[1].kept = 2
     evaluation.columns[1].candidate = Candidate("untrained mean", "hf:org/base?pooling=mean", "pooling")
     evaluation.columns[2].absent = "not possible: it reads one way"
-    said = "\n".join(notes(evaluation, {**PROVENANCE, "instruction": "find"}))
+    said = "\n".join(notes(evaluation, {**PROVENANCE, "instruction": "find", "load": "load average 2.0"}))
     assert "instruction 'find'" in said
     assert "bm25: not possible: it reads one way." in said
     assert "Scores kept from before, with their speed: 2." in said
     assert "poolings of hf:org/base as it is" in said
-    assert "on cpu float32" in said
+    assert "on cpu float32, load average 2.0; texts" in said
