@@ -116,10 +116,23 @@ def run_stage(args: argparse.Namespace) -> int:
         return _dry_run(recipe, as_json=args.json)
     note: Callable[[str], None] = (lambda text: None) if args.quiet or not is_first_process() else write_note
     work = getattr(import_module(f"train.stages.{args.stage}"), args.stage)
-    measures = work(recipe, note, device=args.device)
+    try:
+        measures = work(recipe, note, device=args.device)
+    except KeyboardInterrupt:
+        if stage.result and is_first_process():
+            _say_what_is_kept(Path(recipe.out))
+        raise
     if is_first_process():
         _tell(Path(recipe.out) / stage.result, measures, as_json=args.json)
     return 0
+
+
+def _say_what_is_kept(out: Path) -> None:
+    from app.output import write_note
+    from train.running.run_folder import RunFolder, last_checkpoint
+
+    kept = last_checkpoint(RunFolder(out))
+    write_note(f"the last checkpoint is {kept}" if kept else "there is no checkpoint yet: nothing is kept")
 
 
 def _tell(result: Path, measures: Mapping[str, Any], *, as_json: bool) -> None:
@@ -132,9 +145,8 @@ def _tell(result: Path, measures: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _dry_run(recipe: Any, *, as_json: bool) -> int:
-    from train.dry_run import plan
-
     from app.output import print_json, write_lines
+    from train.dry_run import plan
 
     found = plan(recipe)
     if as_json:

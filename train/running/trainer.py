@@ -24,6 +24,7 @@ from train.running.run_folder import RunFolder, clear_unfinished, last_checkpoin
 from train.running.watcher import PREFIX, Watcher, first_look, is_collapsed
 from train.settings import Schedule, Watch
 
+_MAKE_ROOM = "make room on the disk, then give the same command: it goes on from there"
 _LOWER = "lower schedule.learning_rate, set schedule.clip to 1, or schedule.dtype to 'float32'"
 
 
@@ -71,8 +72,8 @@ class StageMixin:
             The measures of the checkpoint that is best by the recipe.
 
         Raises:
-            TrainingError: the loss or the gradient was not finite, the space collapsed, or a checkpoint could not
-                be written.
+            TrainingError: the loss or the gradient was not finite, the space collapsed, or a checkpoint or the log
+                could not be written.
         """
         if is_first_process():
             clear_unfinished(self.stage.folder)
@@ -83,8 +84,20 @@ class StageMixin:
             # Each process drops others than its neighbours do; what goes on takes the state it stopped with.
             set_seed(self.args.seed + self.args.process_index)
             self.args.eval_on_start = found is None
-            self.train(resume_from_checkpoint=str(found) if found else None)  # type: ignore[attr-defined]
+            self._train(str(found) if found else None)
         return self.measures_at(self.best_step())
+
+    def _train(self, checkpoint: str | None) -> None:
+        try:
+            self.train(resume_from_checkpoint=checkpoint)  # type: ignore[attr-defined]
+        except OSError as error:  # texts that cannot be read are an InputError
+            folder = self.stage.folder
+            kept = last_checkpoint(folder)
+            raise TrainingError(
+                f"The run's log could not be written: {first_line(error)}",
+                f"{folder.path}; the last good checkpoint is {kept}" if kept else str(folder.path),
+                _MAKE_ROOM,
+            ) from error
 
     def _take_state(self, checkpoint: Path) -> None:
         self.stage.load(checkpoint)
@@ -187,8 +200,7 @@ class StageMixin:
             RuntimeError,
             SafetensorError,
         ) as error:  # torch.save says RuntimeError for a full disk
-            fix = "make room on the disk, then give the same command: it goes on from there"
-            raise self._not_kept(target, error, fix) from error
+            raise self._not_kept(target, error, _MAKE_ROOM) from error
 
     def _not_kept(self, target: Path, error: Exception, fix: str) -> TrainingError:
         if is_first_process():

@@ -99,7 +99,7 @@ def find_backbone(name: str) -> tuple[Path, BaseReference]:
 
     Raises:
         CheckpointError: it cannot be fetched.
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or it is that of a run.
     """
     if name.startswith("hf:"):
         hub_name, _, revision = name.removeprefix("hf:").partition("@")
@@ -110,6 +110,10 @@ def find_backbone(name: str) -> tuple[Path, BaseReference]:
             f"The backbone {name} does not exist.",
             "backbone",
             "name a folder with a causal language model, or hf:NAME; `llm2comp train pretrain` makes a small one",
+        )
+    if (place / "run.json").exists() and (place / "backbone").is_dir():
+        raise ConfigError(
+            f"The backbone {name} is the folder of a run.", "backbone", f"name {place / 'backbone'}"
         )
     return place, BaseReference("path", name)
 
@@ -231,7 +235,7 @@ def build_parts(recipe: CompressRecipe, place: Path, *, half_base: bool = False)
     else:
         backbone.requires_grad_(True)
     if recipe.schedule.gradient_checkpointing:
-        language_model.base_model.gradient_checkpointing_enable({"use_reentrant": False})
+        language_model.base_model.activation_checkpointing_enable({"use_reentrant": False})
     objective, states = _objective(recipe, backbone, decoder, memory, tokenizer)
     return Parts(backbone, memory, objective, states, tokenizer)
 

@@ -79,7 +79,7 @@ def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -
     model = LanguageModel(new_language_model(recipe.shape, len(tokenizer), tokenizer.bos_token_id))
     note(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, {len(tokenizer):,} tokens")
     if recipe.schedule.gradient_checkpointing:
-        model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.language_model.activation_checkpointing_enable({"use_reentrant": False})
     trainer = StageTrainer(
         model=model,
         args=arguments,
