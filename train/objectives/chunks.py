@@ -49,7 +49,7 @@ class HeadPass:
         return logits_NV if self._head.factor == 1.0 else logits_NV.mul_(self._head.factor)
 
     def logits_and_pullback(self, hidden_ND: Tensor) -> tuple[Tensor, Pullback]:
-        """As `logits`, and the way back."""
+        """Logits [N, V] of hidden states [N, D] as `logits` gives them, and the way back."""
         if isinstance(self._head, LinearHead):
             return self.logits(hidden_ND), self._multiply_back
         with torch.enable_grad():

@@ -19,7 +19,7 @@ from encoder.weights import ADAPTER_FILES, MEMORY_FILE, read_tensors
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of the model files of a folder, by name; memory tokens and adapters are no model files.
+    """All tensors of the model files of a folder, of any shape, by name; memory tokens and adapters are none.
 
     Raises:
         CheckpointError: there are none, or one is damaged.

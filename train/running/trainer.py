@@ -123,7 +123,7 @@ class StageMixin:
     # What the library calls.
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
-        """One batch, which is refused when its loss is not finite."""
+        """The loss of one batch, shape [], which is refused when it is not finite."""
         numbers = inputs.pop("number", None)
         self._numbers = [] if numbers is None else numbers.flatten().tolist()
         loss = super().training_step(model, inputs, *rest)  # type: ignore[misc]
