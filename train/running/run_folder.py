@@ -113,6 +113,9 @@ def begin(folder: RunFolder, content: Mapping[str, Any]) -> None:
     """
     if not is_first_process():
         return
+    for name in (folder.claim.name, folder.metrics.name, _FINISHED):
+        for path in folder.path.glob(f".{name}.*"):  # what a kill left of a file that was being written
+            path.unlink()
     content = {"format": FORMAT, **content}
     old = _read_claim(folder)
     changes = [] if old is None else _changes(old, content)
@@ -141,7 +144,7 @@ def _read_claim(folder: RunFolder) -> dict[str, Any] | None:
         TrainingError: the folder holds something else, or the file is damaged.
     """
     if not folder.claim.exists():
-        # A dot file is what a kill left of a file that was being written, or a file manager's.
+        # Dot files are a file manager's.
         foreign = [p.name for p in folder.path.iterdir() if p.name != "lock" and not p.name.startswith(".")]
         if foreign:
             raise TrainingError(

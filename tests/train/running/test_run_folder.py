@@ -117,10 +117,12 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(folder):
     assert [path.name for path in folder.path.iterdir()] == ["thesis.txt"]
 
 
-def test_what_a_kill_left_of_the_first_file_is_nothing_foreign(folder):
+def test_what_a_kill_left_of_a_file_is_nothing_foreign_and_is_taken_away(folder):
     (folder.path / ".run.json.x7").write_bytes(b"{")
+    (folder.path / ".metrics.jsonl.y8").write_bytes(b"{")
+    (folder.path / ".DS_Store").write_bytes(b"a file manager's")
     begin(folder, CONTENT)
-    assert folder.claim.exists()
+    assert {path.name for path in folder.path.iterdir()} == {"run.json", ".DS_Store"}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"recipe": 3}', "null"])
