@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from encoder.attention import longest_sequence
 from encoder.config import FILE_NAME, read_config
 from encoder.errors import CheckpointError, ConfigError
 from encoder.weights import fetch, first_line
+from train.contrast.checks import check_recipe, need_memory
+from train.contrast.layers import check_sizes
+from train.contrast.lengths import fit_lengths, longest_read
 from train.estimate import Estimate, describe, estimate, estimate_to_json
 from train.planning.workload import TrainingRecipe
-from train.settings import CompressRecipe, PretrainRecipe
+from train.settings import CompressRecipe, ContrastiveRecipe, PretrainRecipe, SimcseRecipe
 from train.texts.stream import local_paths
 
 _DEVICES = (1, 8)
@@ -27,11 +31,20 @@ class Plan(NamedTuple):
         for each in self.estimates:
             found += [f"{each.devices} x {each.device_bytes / 1e9:.0f} GB"]
             found += [f"  {line}" for line in describe(each)]
-        return [*found, *self.notes]
+        return [*found, *(f"note: {line}" for line in self.notes)]
 
     def to_json(self) -> dict[str, Any]:
         """For a program."""
         return {"estimates": [estimate_to_json(each) for each in self.estimates], "notes": list(self.notes)}
+
+
+class _Shape(NamedTuple):
+    """Of what a recipe trains."""
+
+    config: Any  # the backbone's; None where the recipe says it itself
+    n_memory: int
+    max_tokens: int | None = None  # that the encoder reads; None where nobody has said
+    notes: tuple[str, ...] = ()
 
 
 def plan(recipe: TrainingRecipe) -> Plan:
@@ -44,16 +57,38 @@ def plan(recipe: TrainingRecipe) -> Plan:
         CheckpointError: the configuration of the backbone or encoder cannot be read.
         ConfigError: the recipe is impossible on one device.
     """
-    config, n_memory = _shape_of(recipe)
-    estimates, notes = [], []
+    if isinstance(recipe, SimcseRecipe | ContrastiveRecipe):
+        check_recipe(recipe)
+    shape = _shape_of(recipe)
+    estimates, notes = [], [*shape.notes]
+    if isinstance(recipe, SimcseRecipe | ContrastiveRecipe):
+        recipe, told = _as_run(recipe, shape)
+        notes += told
     for devices in _DEVICES:
         try:
-            estimates.append(estimate(recipe, config, devices=devices, n_memory=n_memory))
+            estimates.append(estimate(recipe, shape.config, devices=devices, n_memory=shape.n_memory))
         except ConfigError as error:
             if devices == 1:
                 raise
-            notes.append(f"note: not on {devices} devices: {error.what}")
+            notes.append(f"not on {devices} devices: {error.what} {error.fix}.")
     return Plan(tuple(estimates), (*notes, *_missing(recipe)))
+
+
+def _as_run(
+    recipe: SimcseRecipe | ContrastiveRecipe, shape: _Shape
+) -> tuple[SimcseRecipe | ContrastiveRecipe, list[str]]:
+    """The recipe with lengths as a run would cut them, and what it would say.
+
+    Raises:
+        ConfigError: the recipe names sizes that the encoder does not have.
+    """
+    bound = longest_sequence(shape.config)
+    room = None if bound is None else bound - shape.n_memory - 1  # BOS
+    if isinstance(recipe, SimcseRecipe):
+        most = shape.max_tokens or room
+        return (recipe, []) if most is None else fit_lengths(recipe, most)
+    check_sizes(recipe.contrast, shape.config.num_hidden_layers, shape.config.hidden_size)
+    return fit_lengths(recipe, longest_read(shape.max_tokens or 0, recipe, room))
 
 
 def _missing(recipe: Any) -> list[str]:
@@ -61,34 +96,43 @@ def _missing(recipe: Any) -> list[str]:
     texts = getattr(recipe, "texts", None)
     paths = local_paths(texts) if texts else []
     paths += [Path(name) for pairs in getattr(recipe, "pairs", ()) for name in pairs.files]
-    return [f"note: {path} is not there yet" for path in paths if not path.exists()]
+    return [f"{path} is not there yet" for path in dict.fromkeys(paths) if not path.exists()]
 
 
-def _shape_of(recipe: TrainingRecipe) -> tuple[Any, int]:
-    """The backbone's configuration (None for pretraining) and the number of memory tokens."""
+def _shape_of(recipe: TrainingRecipe) -> _Shape:
     if isinstance(recipe, PretrainRecipe):
-        return None, _DEFAULT_MEMORY
+        return _Shape(None, _DEFAULT_MEMORY)
     if isinstance(recipe, CompressRecipe):
-        name = recipe.backbone
-        is_hub = name.startswith("hf:")
-        place = fetch(*_hub_parts(name), only_config=True) if is_hub else Path(name)
-        return _read(place, name), recipe.memory.n_memory
-    place = Path(recipe.encoder)
-    if not (place / FILE_NAME).exists():
-        raise CheckpointError(
-            f"the encoder {recipe.encoder} is not there yet, so its shape is not known",
-            "encoder",
-            "run the stage before it, or name an encoder directory with --set encoder=DIR",
-        )
-    config = read_config(place)
-    base = config.base
-    folder = fetch(base.ref, base.revision, only_config=True) if base.kind == "name" else place / base.ref
-    return _read(folder, recipe.encoder), config.n_memory
+        return _Shape(_backbone(recipe.backbone), recipe.memory.n_memory)
+    name, place = recipe.encoder, Path(recipe.encoder)
+    if (place / FILE_NAME).exists():
+        config = read_config(place)
+        need_memory(config, name)
+        base = config.base
+        folder = fetch(base.ref, base.revision, only_config=True) if base.kind == "name" else place / base.ref
+        return _Shape(_read(folder, name), config.n_memory, config.max_tokens)
+    if name.startswith("hf:") or (place / "config.json").exists():
+        told = f"{name} is a backbone, taken as an encoder of {_DEFAULT_MEMORY} memory tokens; a run needs an encoder"
+        return _Shape(_backbone(name), _DEFAULT_MEMORY, notes=(told,))
+    raise CheckpointError(
+        f"the encoder {name} is not there yet, so its shape is not known",
+        "encoder",
+        "run the stage before it, or name its backbone, for the dry run alone: --set encoder=hf:NAME (or a folder)",
+    )
 
 
-def _hub_parts(name: str) -> tuple[str, str | None]:
+def _backbone(name: str) -> Any:
+    """The configuration of a folder or of `hf:NAME`, of which nothing else is downloaded."""
+    if not name.startswith("hf:"):
+        if not Path(name).is_dir():
+            raise CheckpointError(
+                f"the backbone {name} is not there yet, so its shape is not known",
+                "backbone",
+                "name a folder with config.json, or hf:NAME; `llm2comp train pretrain` makes a small one",
+            )
+        return _read(Path(name), name)
     hub_name, _, revision = name.removeprefix("hf:").partition("@")
-    return hub_name, revision or None
+    return _read(fetch(hub_name, revision or None, only_config=True), name)
 
 
 def _read(place: Path, name: str) -> Any:

@@ -18,6 +18,7 @@ from train.contrast.batches import sampling
 from train.contrast.checks import check_recipe
 from train.contrast.guide import Guide
 from train.contrast.layers import check_sizes
+from train.contrast.lengths import fit_lengths, longest_read
 from train.contrast.loss import ContrastiveLoss
 from train.contrast.trainable import Trainable, fingerprint_encoder, open_trainable
 from train.contrast.trainer import ColumnCollator, ContrastiveTrainer
@@ -124,7 +125,8 @@ def _train(
     )
     check_sizes(recipe.contrast, opened.layers, opened.config.dimension)
     opened = opened._replace(config=_with_room(opened, recipe))
-    note(opened.told())
+    for line in (opened.told(), *fit_lengths(recipe, opened.config.max_tokens)[1]):
+        note(line)
     prefixes = _prefixes(opened.config, pairs)
     trainer = _trainer(recipe, opened, pairs, prefixes, arguments, device)
     watcher = _watcher(recipe, opened, pairs, prefixes, device)
@@ -161,10 +163,8 @@ def _trainer(
     arguments: Any,
     device: str,
 ) -> ContrastiveTrainer:
-    longest = {
-        "query": min(recipe.contrast.max_query_tokens, opened.config.max_tokens),
-        "document": min(recipe.contrast.max_document_tokens, opened.config.max_tokens),
-    }
+    contrast = fit_lengths(recipe, opened.config.max_tokens)[0].contrast
+    longest = {"query": contrast.max_query_tokens, "document": contrast.max_document_tokens}
     loss = ContrastiveLoss(
         opened.model,
         recipe.contrast,
@@ -242,12 +242,10 @@ def _with_room(opened: Trainable, recipe: ContrastiveRecipe) -> EncoderConfig:
     """The encoder's configuration, for texts as long as this stage reads them and the backbone holds."""
     config = opened.config
     bound = longest_sequence(opened.backbone.config)
-    wanted = max(config.max_tokens, recipe.contrast.max_query_tokens, recipe.contrast.max_document_tokens)
-    if bound is not None:
-        before = len(text_tokenizer(opened.module.tokenizer).bos)
-        wanted = min(wanted, bound - config.n_memory - before)
+    before = len(text_tokenizer(opened.module.tokenizer).bos)
+    room = None if bound is None else bound - config.n_memory - before
     sizes = tuple(sorted({*config.matryoshka, *recipe.contrast.matryoshka}))
-    return replace(config, max_tokens=wanted, matryoshka=sizes)
+    return replace(config, max_tokens=longest_read(config.max_tokens, recipe, room), matryoshka=sizes)
 
 
 def _prefixes(config: EncoderConfig, pairs: PairData) -> _Prefixes:

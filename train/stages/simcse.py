@@ -8,6 +8,7 @@ from sentence_transformers import SentenceTransformerTrainingArguments
 
 from train.contrast.checks import check_recipe
 from train.contrast.dropout import require_dropout, set_dropout
+from train.contrast.lengths import fit_lengths
 from train.contrast.loss import ViewLoss
 from train.contrast.trainable import fingerprint_encoder, open_trainable
 from train.contrast.trainer import ColumnCollator, ContrastiveTrainer
@@ -70,14 +71,15 @@ def _train(
     )
     set_dropout(opened.backbone, recipe.views.attention_dropout)
     require_dropout(opened.backbone)
-    note(opened.told())
+    fitted, told = fit_lengths(recipe, opened.config.max_tokens)
+    for line in (opened.told(), *told):
+        note(line)
     stream = TextStream(recipe.texts)
-    longest = {"query": min(recipe.views.max_tokens, opened.config.max_tokens)}
     trainer = ContrastiveTrainer(
         model=opened.model,
         args=arguments,
         train_dataset=_as_rows(stream),
-        data_collator=ColumnCollator(opened.module, longest),
+        data_collator=ColumnCollator(opened.module, {"query": fitted.views.max_tokens}),
         loss=ViewLoss(opened.model, recipe.views, seed=recipe.schedule.seed),
     )
     watcher = Watcher(

@@ -218,7 +218,7 @@ def test_texts_are_cut_to_the_length_of_their_column(folder, tmp_path, monkeypat
 
 @pytest.mark.parametrize(("asked", "stored"), [(20, 24), (60, 60), (1000, 128 - 4 - 1)])
 def test_longer_documents_make_an_encoder_of_longer_texts(folder, tmp_path, asked, stored):
-    train(
+    _, notes = train(
         "contrastive",
         tmp_path / "run",
         folder / "whole",
@@ -227,6 +227,8 @@ def test_longer_documents_make_an_encoder_of_longer_texts(folder, tmp_path, aske
         schedule=ONE_STEP,
     )
     assert read_config(tmp_path / "run" / "encoder").max_tokens == stored
+    told = "contrast.max_document_tokens is 1,000: cut to 123 tokens, this encoder holds no more"
+    assert (told in notes) == (asked == 1000)
 
 
 def test_doubled_pairs_are_dropped_and_told(folder, tmp_path):
