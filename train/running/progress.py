@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -90,9 +91,11 @@ class ProgressCallback(TrainerCallback):
         rows = self._folder.metrics.read_text(encoding="utf-8") if self._folder.metrics.exists() else ""
         kept = [line for line in rows.splitlines() if step and _step(line) <= step]
         write_bytes(self._folder.metrics, "".join(line + "\n" for line in kept).encode())
-        self._curves = SummaryWriter(
-            log_dir=str(self._folder.tensorboard), purge_step=step + 1 if step else 0
-        )
+        shutil.rmtree(self._folder.tensorboard, ignore_errors=True)  # what it holds cannot be taken out
+        self._curves = SummaryWriter(log_dir=str(self._folder.tensorboard))
+        for line in kept:
+            self._draw(json.loads(line))
+        self._curves.flush()
 
     def _pace(self, state: Any) -> dict[str, float]:
         """Tokens a second since the last line, seconds left by the pace since the beginning, memory in bytes."""
@@ -123,13 +126,17 @@ class ProgressCallback(TrainerCallback):
             lines.append(f"the space is collapsing: effective rank (centred) {ranks}")
         return lines
 
-    def _write(self, row: Mapping[str, float]) -> None:
+    def _write(self, values: Mapping[str, float]) -> None:
+        row = {**values, "time": round(time.time(), 3)}
         with self._folder.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
+        self._draw(row)
+        self._curves.flush()  # a kill would take what is held back
+
+    def _draw(self, row: Mapping[str, float]) -> None:
         for name, value in row.items():
-            if name != "step":
-                self._curves.add_scalar(_curve(name), value, row["step"])
-        self._curves.flush()  # a kill would take what is held back, and no later run says it again
+            if name not in ("step", "time"):
+                self._curves.add_scalar(_curve(name), value, row["step"], walltime=row.get("time"))
 
 
 def _step(line: str) -> float:

@@ -387,9 +387,9 @@ def test_a_disk_full_while_the_result_is_written_costs_no_training(tmp_path, mat
 def test_a_disk_full_at_the_log_is_no_bug_of_ours(tmp_path, material, compressed, monkeypatch):
     out, write = tmp_path / "run", ProgressCallback._write
 
-    def write_on_a_full_disk(self, row):
-        with files_of_at_most(300 if row["step"] == 4 else resource.RLIM_INFINITY):
-            write(self, row)
+    def write_on_a_full_disk(self, values):
+        with files_of_at_most(300 if values["step"] == 4 else resource.RLIM_INFINITY):
+            write(self, values)
 
     with monkeypatch.context() as patch:
         patch.setattr(ProgressCallback, "_write", write_on_a_full_disk)
