@@ -114,6 +114,7 @@ def _train(
         recipe.watch,
         folder,
         device=device,
+        ddp_find_unused_parameters=False,  # all are used; looking for them costs time
         **sampling(recipe.schedule.steps, recipe.schedule.batch // device_batch),
     )
     opened = open_trainable(

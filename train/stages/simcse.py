@@ -60,7 +60,12 @@ def _train(
     recipe: SimcseRecipe, folder: RunFolder, data: dict[str, str], note: Note, device: str
 ) -> Measures:
     arguments = training_arguments(
-        SentenceTransformerTrainingArguments, recipe.schedule, recipe.watch, folder, device=device
+        SentenceTransformerTrainingArguments,
+        recipe.schedule,
+        recipe.watch,
+        folder,
+        device=device,
+        ddp_find_unused_parameters=False,  # all are used; looking for them costs time
     )
     opened = open_trainable(
         recipe.encoder,
@@ -70,7 +75,8 @@ def _train(
         half_base=arguments.device.type == "cuda" and arguments.bf16,
     )
     set_dropout(opened.backbone, recipe.views.attention_dropout)
-    require_dropout(opened.backbone)
+    if opened.adapter != "new" or not recipe.adapter.dropout:  # a new adapter adds nothing yet, noise neither
+        require_dropout(opened.backbone)
     fitted, told = fit_lengths(recipe, opened.config.max_tokens)
     for line in (opened.told(), *told):
         note(line)

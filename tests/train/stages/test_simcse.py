@@ -183,6 +183,19 @@ def test_zero_dropout_is_refused(folder, tmp_path):
     assert "views.attention_dropout or adapter.dropout above 0" in caught.value.fix
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_new_adapter_s_own_dropout_is_enough(folder, tmp_path, dropout):
+    places = (tmp_path / "run", folder / "whole", folder / "texts.txt")
+    more = {"views": {"attention_dropout": 0.0}, "adapter": {**LORA, "dropout": dropout}}
+    if dropout:
+        train("simcse", *places, **more)
+        before, after = folder / "whole", tmp_path / "run" / "encoder"
+        assert abs(_vectors(before) - _vectors(after)).max() > 1e-4
+    else:
+        with pytest.raises(ConfigError, match="dropout is zero"):
+            train("simcse", *places, **more)
+
+
 def test_an_encoder_without_memory_tokens_is_refused(folder, tmp_path):
     shutil.copytree(folder / "whole", tmp_path / "mntp")
     content = json.loads((tmp_path / "mntp" / "llm2comp.json").read_text())
