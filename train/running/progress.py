@@ -49,7 +49,7 @@ class ProgressCallback(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Starts the clock, after what a killed run wrote too much is gone."""
-        self._began = self._last = (time.monotonic(), state.global_step, self._tokens())
+        self._began = self._last = self._now(state)
         self._start = first_look(state.log_history)  # of the run before a resume
         if is_first_process():
             self._forget_after(state.global_step)
@@ -69,15 +69,18 @@ class ProgressCallback(TrainerCallback):
         for line in self._lines(state, values):
             self._note(line)
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Starts the clock again at the first step: the first look, or reading up to where a run stopped, is over."""
+        if state.global_step == self._began[1]:
+            self._began = self._last = self._now(state)
+
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Keeps the time of a look out of the tokens per second, and that of the first one out of the pace."""
-        self._last = (time.monotonic(), state.global_step, self._tokens())
-        if state.global_step == 0:
-            self._began = self._last
+        """Keeps the time of a look out of the tokens per second."""
+        self._last = self._now(state)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Keeps the time of a checkpoint out of the tokens per second."""
-        self._last = (time.monotonic(), state.global_step, self._tokens())
+        self._last = self._now(state)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Closes the curves."""
@@ -97,9 +100,12 @@ class ProgressCallback(TrainerCallback):
             self._draw(json.loads(line))
         self._curves.flush()
 
+    def _now(self, state: Any) -> tuple[float, int, int]:
+        return time.monotonic(), state.global_step, self._tokens()
+
     def _pace(self, state: Any) -> dict[str, float]:
         """Tokens a second since the last line, seconds left by the pace since the beginning, memory in bytes."""
-        now = (time.monotonic(), state.global_step, self._tokens())
+        now = self._now(state)
         seconds = max(1e-9, now[0] - self._last[0])
         steps_a_second = (now[1] - self._began[1]) / max(1e-9, now[0] - self._began[0])
         pace = {

@@ -133,7 +133,14 @@ def _train(
 ) -> Measures:
     place, base = backbone
     arguments = training_arguments(
-        TrainingArguments, recipe.schedule, recipe.watch, folder, device=device, best_by="held_out_loss"
+        TrainingArguments,
+        recipe.schedule,
+        recipe.watch,
+        folder,
+        device=device,
+        best_by="held_out_loss",
+        # An adapter has no weights without a gradient; whole backbones may, and looking for them takes time.
+        ddp_find_unused_parameters=not recipe.adapter.lora,
     )
     parts = build_parts(recipe, place, half_base=arguments.device.type == "cuda" and arguments.bf16)
     note(_trained_weights(parts.objective))

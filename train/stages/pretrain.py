@@ -69,7 +69,13 @@ def pretrain(recipe: PretrainRecipe, note: Note, *, device: str = "auto") -> Mea
 
 def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -> Measures:
     arguments = training_arguments(
-        TrainingArguments, recipe.schedule, recipe.watch, folder, device=device, best_by="held_out_loss"
+        TrainingArguments,
+        recipe.schedule,
+        recipe.watch,
+        folder,
+        device=device,
+        best_by="held_out_loss",
+        ddp_find_unused_parameters=False,
     )
     stream = TextStream(recipe.texts)
     with arguments.main_process_first():

@@ -46,6 +46,19 @@ def test_a_loss_is_said_with_pace_time_left_and_memory(progress):
     assert "epoch" not in row
 
 
+def test_the_pace_counts_neither_looks_nor_reading_up_to_where_a_run_stopped(progress, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("train.running.progress.time.monotonic", lambda: clock[0])
+    progress.on_train_begin(None, state_at(4), None)
+    clock[0] = 500.0  # reading texts that were trained on before
+    progress.on_step_begin(None, state_at(4), None)
+    clock[0] = 502.0
+    progress.on_step_begin(None, state_at(5), None)
+    clock[0] = 504.0
+    progress.on_log(None, state_at(6), None, logs={"loss": 1.0})
+    assert progress.rows()[0]["seconds_left"] == 8.0
+
+
 def test_a_look_is_said_in_words(progress):
     progress.on_train_begin(None, state_at(0), None)
     progress.on_log(

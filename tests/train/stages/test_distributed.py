@@ -122,6 +122,14 @@ def test_a_run_of_two_goes_on_after_a_stop_as_two_with_dropout(tmp_path, materia
     assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
 
 
+def test_pretraining_is_that_of_one_process_and_learns_its_vocabulary_once(tmp_path, material, pretrained):
+    recipe = write_recipe(tmp_path / "r.toml", content_of("pretrain", material, tmp_path / "run"))
+    done = torchrun(["train", "pretrain", "--config", recipe, "--device", "cpu"])
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(pretrained.out), abs=1e-5)
+    assert done.stderr.count("learning a vocabulary") == 1
+
+
 def test_a_batch_that_cannot_be_shared_is_refused_by_name(tmp_path, material):
     content = content_of("compress", material, tmp_path / "run", schedule={"batch": 3})
     done = torchrun(

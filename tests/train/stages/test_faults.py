@@ -1,13 +1,7 @@
 """What goes wrong is named, nothing good is lost, and the same command goes on."""
 
 import math
-import multiprocessing
-import os
-import resource
 import shutil
-import signal
-from contextlib import contextmanager
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,12 +14,10 @@ from encoder.errors import (
     CheckpointError,
     ConfigError,
     InputError,
-    Llm2CompError,
     TrainingError,
     UnsupportedBackboneError,
 )
-from tests.train.stages.tiny_runs import measured, same_weights, train, train_until_killed, write_texts
-from train.running.progress import ProgressCallback
+from tests.train.stages.tiny_runs import measured, refusal, same_weights, train, write_texts
 from train.running.run_folder import RunFolder, hold, last_checkpoint
 from train.running.trainer import StageTrainer
 from train.stages.compress import find_backbone
@@ -41,12 +33,6 @@ def own(tmp_path, material):
 _MATERIAL = {"texts.txt", "backbone", *("config.json", "generation_config.json", "model.safetensors")} | {
     *("tokenizer.json", "tokenizer_config.json", "README.md", "recipe.json")
 }
-
-
-def refusal(kind, *arguments, **sections) -> Llm2CompError:
-    with pytest.raises(kind) as caught:
-        train(*arguments, **sections)
-    return caught.value
 
 
 # The recipe against the backbone and the texts.
@@ -315,165 +301,3 @@ def test_weights_spoiled_by_the_last_step_are_not_kept(tmp_path, material, monke
             train(stage, material, out, **sections)
         assert "learning_rate" in caught.value.fix
         assert last_checkpoint(RunFolder(out)) is None
-
-
-# The disk.
-
-
-@contextmanager
-def files_of_at_most(size):
-    """No file may grow beyond so many bytes: what a full disk does, for real and to every library."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.parametrize("size", [900, 3_000, 7_000, 12_000])
-@pytest.mark.parametrize("lora", [True, False])
-def test_a_disk_full_while_saving_keeps_the_last_good_checkpoint_and_the_run_goes_on(
-    tmp_path, material, compressed, monkeypatch, size, lora
-):
-    out, sections = tmp_path / "run", {"adapter": {"lora": lora}}
-    with monkeypatch.context() as patch:
-        save = StageTrainer._save_checkpoint
-
-        def save_on_a_full_disk(self, *rest):
-            limit = size if self.state.global_step == 6 else resource.RLIM_INFINITY
-            with files_of_at_most(limit):
-                save(self, *rest)
-
-        patch.setattr(StageTrainer, "_save_checkpoint", save_on_a_full_disk)
-        error = refusal(TrainingError, "compress", material, out, **sections)
-    assert "The checkpoint after step 6 could not be written: " in error.what
-    assert str(out / "checkpoints" / "checkpoint-3") in error.where
-    assert error.fix == "make room on the disk, then give the same command: it goes on from there"
-    assert [path.name for path in (out / "checkpoints").iterdir()] == ["checkpoint-3"]
-    assert load_encoder(str(out / "checkpoints" / "checkpoint-3"), device="cpu").dimension == 16
-    train("compress", material, out, **sections)
-    if lora:
-        assert same_weights(out / "encoder", compressed.out / "encoder")
-    assert last_checkpoint(RunFolder(out)) == RunFolder(out).checkpoint(6)
-
-
-@pytest.mark.parametrize("stage", ["pretrain", "compress"])
-def test_a_disk_full_while_the_result_is_written_costs_no_training(tmp_path, material, monkeypatch, stage):
-    from train.running import run_folder
-
-    publish = run_folder.publish
-
-    def publish_on_a_full_disk(write, target):
-        if target.name == "tokenizer":
-            return publish(write, target)
-        with files_of_at_most(900):
-            return publish(write, target)
-
-    out = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        for module in ("train.stages.pretrain", "train.running.result"):
-            patch.setattr(f"{module}.publish", publish_on_a_full_disk)
-        error = refusal(TrainingError, stage, material, out)
-    assert "The result could not be written: " in error.what
-    assert "nothing is trained again" in error.fix
-    before = measured(out)
-    _measures, notes = train(stage, material, out)
-    assert measured(out) == before
-    assert not any("going on" in note for note in notes)
-    assert (out / {"pretrain": "backbone", "compress": "encoder"}[stage] / "README.md").exists()
-
-
-def test_a_disk_full_at_the_log_is_no_bug_of_ours(tmp_path, material, compressed, monkeypatch):
-    out, write = tmp_path / "run", ProgressCallback._write
-
-    def write_on_a_full_disk(self, values):
-        with files_of_at_most(300 if values["step"] == 4 else resource.RLIM_INFINITY):
-            write(self, values)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ProgressCallback, "_write", write_on_a_full_disk)
-        error = refusal(TrainingError, "compress", material, out)
-    assert "The run's log could not be written: " in error.what
-    assert str(out / "checkpoints" / "checkpoint-3") in error.where
-    assert "the same command" in error.fix
-    train("compress", material, out)
-    assert same_weights(out / "encoder", compressed.out / "encoder")
-    assert measured(out) == measured(compressed.out)
-
-
-# Kills.
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Processes that have the libraries loaded already, and nothing else of this one."""
-    context = multiprocessing.get_context("forkserver")
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    context.set_forkserver_preload(
-        ["train.stages.compress", "train.stages.pretrain", "datasets", "peft", "torch.utils.tensorboard"]
-    )
-    yield context
-    if before is None:
-        del os.environ["OMP_NUM_THREADS"]
-    else:
-        os.environ["OMP_NUM_THREADS"] = before
-
-
-def killed_at(processes, stage, material, out, changes, **sections) -> bool:
-    """Whether a run in a process of its own was killed at a change of its folder, and did not end before."""
-    process = processes.Process(target=train_until_killed, args=(stage, material, out, sections, changes))
-    process.start()
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL)
-    return process.exitcode != 0
-
-
-def result_of(stage: str) -> str:
-    return {"pretrain": "backbone", "compress": "encoder"}[stage]
-
-
-def assert_as_unbroken(stage: str, out: Path, whole: Path) -> None:
-    assert same_weights(out / result_of(stage), whole / result_of(stage))
-    assert measured(out) == measured(whole)
-    assert {path.name for path in out.iterdir()} == {path.name for path in whole.iterdir()}
-    assert {path.name for path in (out / "checkpoints").iterdir()} == {"checkpoint-3", "checkpoint-6"}
-
-
-def test_a_run_that_was_killed_after_its_first_checkpoint_goes_on(tmp_path, material, compressed, processes):
-    out = tmp_path / "run"
-    assert killed_at(processes, "compress", material, out, 60)
-    assert last_checkpoint(RunFolder(out)) == RunFolder(out).checkpoint(3)
-    assert not (out / "encoder").exists()
-    _measures, notes = train("compress", material, out)
-    assert "going on after step 3" in notes
-    assert_as_unbroken("compress", out, compressed.out)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["pretrain", "compress"])
-@pytest.mark.parametrize("moment", range(2, 90, 8))
-def test_a_run_that_was_killed_at_any_moment_and_once_more_goes_on(
-    tmp_path, material, pretrained, compressed, processes, stage, moment
-):
-    whole = {"pretrain": pretrained.out, "compress": compressed.out}[stage]
-    out = tmp_path / "run"
-    killed_at(processes, stage, material, out, moment)
-    killed_at(processes, stage, material, out, (moment * 37) % 50 + 3)
-    train(stage, material, out)
-    assert_as_unbroken(stage, out, whole)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["pretrain", "compress"])
-def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(
-    tmp_path, material, pretrained, compressed, processes, stage
-):
-    whole = {"pretrain": pretrained.out, "compress": compressed.out}[stage]
-    out, kills = tmp_path / "run", 0
-    for moment in (3, 7, 12, 19, 31, 44, 23, 29, 35, 40):
-        kills += killed_at(processes, stage, material, out, moment)
-    assert kills > 3
-    train(stage, material, out)
-    assert_as_unbroken(stage, out, whole)

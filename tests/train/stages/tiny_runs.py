@@ -7,6 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
+from encoder.errors import Llm2CompError
 from train.recipe import build_recipe
 from train.settings import CompressRecipe, PretrainRecipe
 
@@ -74,6 +77,13 @@ def train(stage: str, folder: Path, out: Path, **sections) -> tuple[dict, list[s
     notes: list[str] = []
     work = {"pretrain": pretrain, "compress": compress}[stage]
     return work(recipe_of(stage, folder, out, **sections), notes.append, device="cpu"), notes
+
+
+def refusal(kind: type[Llm2CompError], *arguments, **sections) -> Llm2CompError:
+    """The error of that kind that a run ends with."""
+    with pytest.raises(kind) as caught:
+        train(*arguments, **sections)
+    return caught.value
 
 
 def train_until_killed(stage: str, folder: Path, out: Path, sections: dict, changes: int) -> None:
