@@ -8,11 +8,14 @@ from random import Random
 from typing import Any, NamedTuple
 
 from datasets import Dataset, DatasetDict
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformerTrainingArguments
 
 from encoder.attention import longest_sequence
 from encoder.checkpoint import load_encoder, text_tokenizer
 from encoder.config import EncoderConfig
+from encoder.errors import TrainingError
+from encoder.weights import first_line
 from train.batch_plan import batch_plan
 from train.contrast.batches import sampling
 from train.contrast.checks import check_recipe
@@ -122,7 +125,7 @@ def _train(
         recipe.adapter,
         seed=recipe.schedule.seed,
         gradient_checkpointing=recipe.schedule.gradient_checkpointing,
-        half_base=arguments.device.type == "cuda" and arguments.bf16,
+        half_base=_is_half(arguments),
     )
     check_sizes(recipe.contrast, opened.layers, opened.config.dimension)
     opened = opened._replace(config=_with_room(opened, recipe))
@@ -135,25 +138,15 @@ def _train(
     trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
     trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
     measures = trainer.run()
-    if not trainer.is_world_process_zero():
-        return measures
-    result = _Result(keeper, trainer.best_step(), measures)
-    if recipe.soup > 1:
-        averaged, soup = _soup(recipe, folder, data)
-        seen = _watcher(recipe, averaged, pairs, prefixes, device).look()
-        result = _better(result, soup._replace(measures=seen), note)
-    target = publish_encoder(
-        folder,
-        result.keeper,
-        step=result.step,
-        source=result.source,
-        measures=result.measures,
-        facts=_facts(recipe, result),
-        recipe=recipe_to_json(recipe),
-    )
-    shutil.rmtree(folder.path / _SOUP, ignore_errors=True)
-    note(f"the encoder is {target}")
-    return result.measures
+    if trainer.is_world_process_zero():
+        result = _Result(keeper, trainer.best_step(), measures)
+        if recipe.soup > 1:
+            soup, averaged = _soup(recipe, folder, data, arguments)
+            seen = _watcher(recipe, averaged, pairs, prefixes, device).look()
+            result = _better(result, soup._replace(measures=seen), note)
+        measures = result.measures
+        _publish(recipe, folder, result, note)
+    return measures
 
 
 def _trainer(
@@ -193,29 +186,58 @@ def _entry(recipe: ContrastiveRecipe, data: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _facts(recipe: ContrastiveRecipe, result: _Result) -> dict[str, Any]:
-    """Of the card."""
-    found = {
+def _publish(recipe: ContrastiveRecipe, folder: RunFolder, result: _Result, note: Note) -> None:
+    facts = {
         "stage": "contrastive",
         "began as": recipe.encoder,
         "pairs": ", ".join(f"{each.name} ({', '.join(each.files)})" for each in recipe.pairs),
     }
     if result.averaged:
-        found["average of the checkpoints after"] = ", ".join(map(str, result.averaged)) + " steps"
-    return found
+        facts["average of the checkpoints after"] = ", ".join(map(str, result.averaged)) + " steps"
+    target = publish_encoder(
+        folder,
+        result.keeper,
+        step=result.step,
+        source=result.source,
+        measures=result.measures,
+        facts=facts,
+        recipe=recipe_to_json(recipe),
+    )
+    shutil.rmtree(folder.path / _SOUP, ignore_errors=True)
+    note(f"the encoder is {target}")
 
 
-def _soup(recipe: ContrastiveRecipe, folder: RunFolder, data: dict[str, str]) -> tuple[Trainable, _Result]:
-    """The average of the last checkpoints; averaged adapters have a higher rank, so it is a model of its own."""
+def _soup(
+    recipe: ContrastiveRecipe, folder: RunFolder, data: dict[str, str], arguments: Any
+) -> tuple[_Result, Trainable]:
+    """The average of the last checkpoints; averaged adapters have a higher rank, so it is a model of its own.
+
+    Raises:
+        TrainingError: it could not be written.
+    """
     latest = sorted(folder.checkpoints.glob("checkpoint-*"), key=step_of)[-recipe.soup :]
     steps = tuple(map(step_of, latest))
-    average_encoders(latest, folder.path / _SOUP)
-    averaged = open_trainable(str(folder.path / _SOUP), recipe.adapter)
+    place = folder.path / _SOUP
+    try:
+        average_encoders(latest, place)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"The average of {len(latest)} checkpoints could not be written: {first_line(error)}",
+            str(place),
+            "make room on the disk, then give the same command: nothing is trained again",
+        ) from error
+    averaged = open_trainable(str(place), recipe.adapter, half_base=_is_half(arguments))
+    averaged.model.to(arguments.device)
     # The checkpoints have this stage in their history already, and the average has a line of its own.
     history = averaged.config.stages[:-2]
     averaged = averaged._replace(config=replace(averaged.config, stages=history))
     keeper = averaged.keeper({**_entry(recipe, data), "averaged_steps": list(steps)})
-    return averaged, _Result(keeper, steps[-1], {}, folder.path / _SOUP, steps)
+    return _Result(keeper, steps[-1], {}, place, steps), averaged
+
+
+def _is_half(arguments: Any) -> bool:
+    """Whether frozen weights are kept in bfloat16."""
+    return arguments.device.type == "cuda" and arguments.bf16
 
 
 def _better(best: _Result, soup: _Result, note: Note) -> _Result:

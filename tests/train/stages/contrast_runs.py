@@ -18,6 +18,7 @@ from train.settings import Adapter, ContrastiveRecipe, SimcseRecipe
 
 LORA = {"lora": True, "rank": 2, "alpha": 4, "dropout": 0.1}
 WHOLE = {"lora": False}
+ONE_STEP = {"steps": 1, "batch": 8}
 _SCHEDULE = {"steps": 6, "batch": 8, "learning_rate": 3e-3, "dtype": "float32"}
 _WATCH = {"log_steps": 1, "evaluate_steps": 3, "known_items": 20, "keep": 9}
 
