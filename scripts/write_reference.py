@@ -221,7 +221,10 @@ def write_sections(name: str) -> str:
         name: the dataclass, in `train/settings.py`.
     """
     fields = [n for n in _class(_SETTINGS, name).body if isinstance(n, ast.AnnAssign)]
-    kinds = {ast.unparse(n.target): re.sub(r"tuple\[|, \.\.\.\]| \| None", "", ast.unparse(n.annotation)) for n in fields}
+    kinds = {
+        ast.unparse(n.target): re.sub(r"tuple\[|, \.\.\.\]| \| None", "", ast.unparse(n.annotation))
+        for n in fields
+    }
     known = {n.name for n in _module(_SETTINGS).body if isinstance(n, ast.ClassDef)}
     plain = [key for key, kind in kinds.items() if kind not in known]
     summary = (ast.get_docstring(_class(_SETTINGS, name)) or "").splitlines()[0]

@@ -140,7 +140,15 @@ def test_every_verb_and_option_of_the_help_is_documented():
 
 
 def test_no_page_speaks_of_an_option_that_does_not_exist():
-    foreign = {"--help", "--version", "--no-deps", "--wheel-dir", "--logdir", "--nproc-per-node", "--no-python"}
+    foreign = {
+        "--help",
+        "--version",
+        "--no-deps",
+        "--wheel-dir",
+        "--logdir",
+        "--nproc-per-node",
+        "--no-python",
+    }
     known = {flag for parser in leaves().values() for flag in flags(parser)} | foreign
     for page in PAGES:
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", read(page)):

@@ -45,7 +45,7 @@ def training_arguments(
     is_cpu = choose_placement(device).device.type == "cpu"
     device_batch, accumulation = batch_plan(schedule, world_size())
     best_by = best_by if watch.best_by == "auto" else watch.best_by
-    return kind(
+    arguments = kind(
         output_dir=str(folder.checkpoints),
         max_steps=schedule.steps,
         per_device_train_batch_size=device_batch,
@@ -76,6 +76,10 @@ def training_arguments(
         accelerator_config={"dispatch_batches": False, "split_batches": False},
         **more,
     )
+    # Several GPUs without torchrun: the library would spread a batch over them by threads, and multiply it.
+    if getattr(arguments, "_n_gpu", 0) > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def compute_dtype(schedule: Schedule, device: str = "auto") -> torch.dtype:

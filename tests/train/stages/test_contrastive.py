@@ -153,7 +153,10 @@ def test_instructions_and_prompts_stand_where_they_stand_in_use(folder, tmp_path
     begun = {len(columns): {text.split()[0] for text in columns[0]} for columns in seen}
     assert begun == {2: {"find"}, 3: {"ask:"}}
     assert all(text.startswith("text: ") for columns in seen for column in columns[1:] for text in column)
-    assert {query.split()[0] for query, _ in watched["pairs"][:3]} == {"find", "ask:"}  # the first ones are used
+    assert {query.split()[0] for query, _ in watched["pairs"][:3]} == {
+        "find",
+        "ask:",
+    }  # the first ones are used
     assert all(text.startswith("text: ") for _, text in watched["pairs"])
     assert all(text.startswith("text: ") for text in watched["texts"])
 
