@@ -27,7 +27,7 @@ _WARM_UP_STEPS = 1
 _TEXTS_READ = 4000
 _TEXTS = "texts.npz"
 _HEAD_WIDTH = 64
-_SPREAD = 0.05  # of random weights: logits about as far apart as those of a small trained model
+_SPREAD = 0.02  # of random weights, as Llama starts with
 # At least so fast with at most so much memory, or the other pair; at the largest vocabulary its own.
 _FAST_SPEED, _FAST_MEMORY = 1.2, 0.75
 _LEAN_SPEED, _LEAN_MEMORY = 0.95, 0.65
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, metavar="FILE", help="Parquet (default: the demo corpus)")
     parser.add_argument("--column", help="of the texts (default: text)")
     parser.add_argument("--shortest", type=int, default=64, help="tokens of a text, at least (default: 64)")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of a process (default: 5)")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of a process (default: 3)")
     parser.add_argument("--rounds", type=int, default=5, help="processes of each side (default: 5)")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     report.add_out(parser, "ctkd")
@@ -80,20 +80,24 @@ def main() -> None:
         answer(_measure(side, shape, int(steps), Path(folder)))
         return
     head = describe("llm2comp", "torch", "transformers", "peft")
-    parts = [head]
     with tempfile.TemporaryDirectory() as folder:
         lengths = _write_texts(args, Path(folder))
         rows = [row for name in args.shapes for row in _compare(name, args, Path(folder))]
-    note = (
+    parts = [head, _note(args, lengths), report.table(_HEADER, rows)]
+    report.publish("Stage 1, CTKD: a training step", parts, args.out)
+
+
+def _note(args: argparse.Namespace, lengths: str) -> str:
+    return (
         f"Texts of {material.source_label(args.texts, args.column)} of at least {args.shortest} tokens by the "
         f"bundled tokenizer (quartiles {lengths}), cut to the length in the table; {_SPLITS} random splits a text, "
-        f"{_N_MEMORY} memory tokens. One thread. {args.rounds} processes of each side in turns, {args.steps} timed "
-        f"steps each after {_WARM_UP_STEPS}; medians; ratios are medians over the turns. Text tokens count once, "
-        "however often a side reads them. The raw peak is ru_maxrss; peak memory is the raw peak less what the process "
-        "held with all imports done and no model made. Errors are relative, of the Euclidean norm for the gradient "
-        "(adapter and memory tokens together), at random weights of the adapter and without dropout."
+        f"{_N_MEMORY} memory tokens, random weights as Llama starts with. One thread. {args.rounds} processes of each "
+        f"side in turns, {args.steps} timed steps each after {_WARM_UP_STEPS}; medians; ratios are medians over the "
+        "turns. Text tokens count once, however often a side reads them. The raw peak is ru_maxrss of a process; peak "
+        "memory is that less what the process held with all imports done and no model made. Errors are relative to "
+        "the peer, of the Euclidean norm for the gradient (adapter and memory tokens together), with an adapter that "
+        "is not at its start and without dropout."
     )
-    report.publish("Stage 1, CTKD: a training step", [*parts, note, report.table(_HEADER, rows)], args.out)
 
 
 def _write_texts(args: argparse.Namespace, folder: Path) -> str:
