@@ -137,7 +137,7 @@ class ProgressCallback(TrainerCallback):
         with self._folder.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
         self._draw(row)
-        self._curves.flush()  # a kill would take what is held back
+        self._curves.flush()  # to be seen now, not in two minutes
 
     def _draw(self, row: Mapping[str, float]) -> None:
         for name, value in row.items():

@@ -254,9 +254,8 @@ def thin_out(folder: RunFolder, *, keep: int, best: int | None) -> None:
     paths = sorted(folder.checkpoints.glob("checkpoint-*"), key=step_of)
     for path in paths[:-keep]:
         if step_of(path) != best:
-            (path / _COMPLETE).unlink(
-                missing_ok=True
-            )  # first, so that a kill leaves no torn one that looks whole
+            # First, so that a kill leaves no torn one that looks whole.
+            (path / _COMPLETE).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -195,11 +195,8 @@ class StageMixin:
                 thin_out(self.stage.folder, keep=self.stage.watch.keep, best=best)
         except CheckpointError as error:  # weights that are not finite
             raise self._not_kept(target, error, _LOWER) from error
-        except (
-            OSError,
-            RuntimeError,
-            SafetensorError,
-        ) as error:  # torch.save says RuntimeError for a full disk
+        # For a full disk torch.save says RuntimeError.
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise self._not_kept(target, error, _MAKE_ROOM) from error
 
     def _not_kept(self, target: Path, error: Exception, fix: str) -> TrainingError:
