@@ -82,10 +82,11 @@ class ProgressCallback(TrainerCallback):
         """Keeps the time of a checkpoint out of the tokens per second."""
         self._last = self._now(state)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Closes the curves."""
+    def close(self) -> None:
+        """Closes the curves, however the run ended."""
         if self._curves is not None:
             self._curves.close()
+            self._curves = None
 
     def _forget_after(self, step: int) -> None:
         """Drops what a killed run wrote after the checkpoint that this one goes on from; it comes again."""

@@ -20,6 +20,7 @@ from encoder.errors import CheckpointError, TrainingError
 from encoder.weights import first_line
 from train.running.arguments import decayed_names, rate_factor
 from train.running.devices import is_first_process
+from train.running.progress import ProgressCallback
 from train.running.run_folder import RunFolder, clear_unfinished, last_checkpoint, seal, step_of, thin_out
 from train.running.watcher import PREFIX, Watcher, first_look, is_collapsed
 from train.settings import Schedule, Watch
@@ -98,6 +99,10 @@ class StageMixin:
                 f"{folder.path}; the last good checkpoint is {kept}" if kept else str(folder.path),
                 _MAKE_ROOM,
             ) from error
+        finally:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, ProgressCallback):
+                    callback.close()
 
     def _take_state(self, checkpoint: Path) -> None:
         self.stage.load(checkpoint)

@@ -1,6 +1,8 @@
 """What a run says: lines for people, rows for programs, curves; a run that goes on says nothing twice."""
 
 import json
+import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -88,7 +90,7 @@ def test_only_the_first_process_speaks_and_writes(progress, tmp_path, monkeypatc
     monkeypatch.setenv("RANK", "1")
     progress.on_train_begin(None, state_at(0), None)
     progress.on_log(None, state_at(5), None, logs={"loss": 1.0})
-    progress.on_train_end(None, state_at(10), None)
+    progress.close()
     assert progress.notes == []
     assert list(tmp_path.iterdir()) == []
 
@@ -136,6 +138,17 @@ def test_curves_have_what_the_rows_have_and_each_step_once_however_often_the_run
 )
 def test_seconds_in_words(seconds, said):
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_no_thread_is_left_of_a_run_however_it_ended(tmp_path, broken):
+    before = threading.active_count()
+    run = Run(tmp_path)
+    if broken:
+        run.model.poison[2] = lambda loss: 1 / 0
+    with pytest.raises(ZeroDivisionError) if broken else nullcontext():
+        run.run()
+    assert threading.active_count() == before
 
 
 def test_memory_is_counted_in_bytes():

@@ -1,6 +1,7 @@
 """Texts come in a repeatable, shuffled, endless stream; held-out ones never come, and bad files are named."""
 
 import json
+import socket
 from collections import Counter
 from itertools import islice
 
@@ -87,6 +88,15 @@ def test_files_are_mixed(tmp_path):
         path.write_text("\n".join(f"{path.stem} {number}" for number in range(100)), encoding="utf-8")
     begin = Counter(text[0] for text in first(stream_of(*paths), 40))
     assert min(begin["a"], begin["b"]) > 10
+
+
+def test_nobody_is_told_that_local_files_are_read(text_file, monkeypatch):
+    asked = []
+    monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", True)
+    monkeypatch.setattr("datasets.load.get_session", lambda: asked.append("a session") or 1 / 0)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: asked.append(args) or 1 / 0)
+    assert first(stream_of(text_file), 3)
+    assert asked == []
 
 
 def test_a_folder_stands_for_the_files_in_it(tmp_path):
