@@ -1,6 +1,6 @@
 """What the recipe of a stage may say: one dataclass a section; the field comments are the reference.
 
-Paths are relative to the folder the command runs in. `differ` lists what may change when a run goes on.
+Paths are relative to the folder the command runs in.
 """
 
 from dataclasses import dataclass, field
@@ -60,9 +60,7 @@ class Watch:
     best_by: str = one_of(
         "auto", "known_items", "held_out_loss", "last"
     )  # which checkpoint becomes the result
-    stop_below_rank_share: float = within(
-        0, 1, 0.0
-    )  # of RankMe at the start: collapsed, stop. 0: only say it
+    stop_below_rank_share: float = within(0, 1, 0.0)  # of the rank at the start: collapsed, stop; 0: go on
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Adapter:
 class Memory:
     """The memory tokens."""
 
-    n_memory: int = least(1, 8)  # appended to a text; their mean is the embedding
+    n_memory: int = least(1, 8)  # appended to a text, their mean is the embedding; none under mntp
     max_tokens: int = least(2, 512)  # of a text in training and in use; memory tokens not counted
 
 
@@ -89,7 +87,7 @@ class Compression:
     """What compression asks of the memory tokens."""
 
     objective: str = one_of(*OBJECTIVES)  # ctkd, nll, reconstruction; mntp, ebae, ebar are other people's
-    splits: int = within(1, 8, 2)  # of each text into context and continuation; the teacher reads it once
+    splits: int = within(1, 8, 2)  # of each text, which the teacher reads once; for ctkd, nll and ebar
     shortest_context: int = least(1, 10)  # tokens
     shortest_continuation: int = least(1, 10)  # tokens
     chunk_rows: int = least(1, 256)  # positions whose logits exist at a time
@@ -152,7 +150,7 @@ class Views:
     temperature: float = within(0.001, 10, 0.05)  # divides similarities
     attention_dropout: float = within(0, 0.9, 0.2)  # beside the adapter's own
     max_tokens: int = least(2, 512)
-    mini_batch: int = least(1, 32)  # texts encoded at a time; gradients are cached, so it changes no result
+    mini_batch: int = least(1, 32)  # texts encoded at a time; gradients are cached, so their batch is whole
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ class Contrast:
     """What tells positives from negatives."""
 
     temperature: float = within(0.001, 10, 0.05)  # divides similarities
-    mini_batch: int = least(1, 32)  # texts encoded at a time; gradients are cached, so it changes no result
+    mini_batch: int = least(1, 32)  # texts encoded at a time; gradients are cached, so their batch is whole
     max_query_tokens: int = least(2, 512)
     max_document_tokens: int = least(2, 1024)
     matryoshka: tuple[int, ...] = ()  # first numbers of the embedding that must stand alone
@@ -220,7 +218,7 @@ class ContrastiveRecipe:
     adapter: Adapter = field(default_factory=Adapter)
     watch: Watch = field(default_factory=Watch)
     held_out: int = least(0, 200)  # pairs of all data sets together, never trained on
-    soup: int = least(0, 0)  # average the weights of the last so many checkpoints
+    soup: int = least(0, 0)  # average the last so many checkpoints; kept if better than the best of them
     card: dict[str, Any] = field(default_factory=dict)  # goes into the card as it stands
 
 
