@@ -53,13 +53,9 @@ class Watch:
 
     log_steps: int = least(1, 10)  # loss, tokens/s, time left, memory
     evaluate_steps: int = least(1, 100)  # held-out loss, known items, spectrum; and a checkpoint
-    known_items: int = least(
-        0, 200
-    )  # held-out texts whose second half is looked for by their first; or pairs
+    known_items: int = least(0, 200)  # held-out texts whose halves look for each other; or pairs
     keep: int = least(1, 2)  # latest checkpoints kept; the best one stays besides
-    best_by: str = one_of(
-        "auto", "known_items", "held_out_loss", "last"
-    )  # which checkpoint becomes the result
+    best_by: str = one_of("auto", "known_items", "held_out_loss", "last")  # which checkpoint is the result
     stop_below_rank_share: float = within(0, 1, 0.0)  # of the rank at the start: collapsed, stop; 0: go on
 
 
