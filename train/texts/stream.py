@@ -174,9 +174,8 @@ def open_parts(settings: Texts) -> list[_Part]:
     import datasets
 
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs of bad files we raise
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = (
-        False  # it tells the Hub of local files too, and waits for that
-    )
+    # It tells the Hub that local files are read, and waits for the answer.
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
     if not settings.files:
         raise InputError("There are no texts: texts.files is empty.", "texts.files", "name files or folders")
     found = []
