@@ -192,6 +192,8 @@ def _write_adapter(directory: Path, backbone: Any, config: EncoderConfig) -> Non
     content = json.loads(path.read_text(encoding="utf-8"))
     # PEFT writes the absolute path of this machine.
     content["base_model_name_or_path"] = config.base.ref
+    if isinstance(content.get("target_modules"), list):
+        content["target_modules"].sort()  # PEFT keeps a set, whose order changes from run to run
     write_json(path, content)
 
 
