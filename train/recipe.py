@@ -8,6 +8,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, field, fields, is_dataclass
+from datetime import date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -169,4 +170,13 @@ def _value(kind: Any, value: Any, where: str, name: str) -> Any:
     ):  # True is no whole number here
         expected = "an array" if plain is tuple else plain.__name__
         raise ConfigError(f"{name} is {value!r}, expected {expected}", where, f"mend {name}")
-    return value
+    return _as_json(value) if plain is dict else value
+
+
+def _as_json(value: Any) -> Any:
+    """`value` with dates and times, which TOML has and JSON lacks, as ISO text."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_as_json(each) for each in value]
+    return value.isoformat() if isinstance(value, date | datetime | time) else value

@@ -23,7 +23,7 @@ class Texts:
     most: int = least(0, 0)  # texts taken, held-out ones included; 0: all
     shuffle: int = least(1, 10000)  # texts among which the next one is drawn
     held_out: int = least(0, 200)  # first texts, never trained on: held-out loss, spectrum, known items
-    seed: int = 0
+    seed: int = least(0, 0)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Schedule:
     clip: float = within(0, 1e9, 1.0)  # most length of the gradient; 0: as it is
     dtype: str = one_of("auto", "float32", "bfloat16")  # auto: bfloat16 by autocast where it is fast
     gradient_checkpointing: bool = False  # computes activations twice and keeps few of them
-    seed: int = 0
+    seed: int = least(0, 0)
 
 
 @dataclass(frozen=True)
@@ -231,4 +231,4 @@ class MineRecipe:
     margin: float = within(-2, 2, 0.05)  # a negative is at least this much less similar than the positive
     relative_margin: float = within(0, 1, 0.0)  # the same as a share of the positive's similarity
     sampling: str = one_of("top", "random")
-    seed: int = 0
+    seed: int = least(0, 0)

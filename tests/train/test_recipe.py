@@ -217,6 +217,34 @@ def test_the_recipes_of_the_stages_are_valid(name, kind):
     assert read_recipe(getattr(settings, kind), path).schedule.steps > 0
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("2026-11-21", "2026-11-21"),
+        ("02:30:00", "02:30:00"),
+        ("2026-11-21T02:30:00Z", "2026-11-21T02:30:00+00:00"),
+        ("[{day = 2026-11-21}, 3]", [{"day": "2026-11-21"}, 3]),
+    ],
+)
+def test_a_date_on_the_card_is_kept_as_text(tmp_path, written, kept):
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"steps = 2\n[card]\nmade = {written}\n", encoding="utf-8")
+    recipe = read_recipe(_Made, path)
+    assert recipe.card == {"made": kept}
+    assert recipe_to_json(recipe)["card"] == {"made": kept}
+
+
+@pytest.mark.parametrize("kind", [settings.Texts, settings.Schedule, settings.MineRecipe])
+def test_a_negative_seed_is_refused(kind):
+    needed = {
+        "Texts": {"files": ["a.txt"]},
+        "Schedule": {"steps": 1},
+        "MineRecipe": {"out": "a", "encoder": "b", "pairs": []},
+    }[kind.__name__]
+    with pytest.raises(ConfigError, match="seed is -1, expected 0 or more"):
+        build_recipe(kind, {**needed, "seed": -1}, "here.toml")
+
+
 def test_a_folder_in_place_of_a_recipe_is_named(tmp_path):
     with pytest.raises(ConfigError, match="The recipe cannot be read: "):
         read_recipe(Recipe, tmp_path)
