@@ -13,6 +13,7 @@ from train.contrast.lengths import fit_lengths, longest_read
 from train.estimate import Estimate, describe, estimate, estimate_to_json
 from train.planning.workload import TrainingRecipe
 from train.settings import CompressRecipe, ContrastiveRecipe, PretrainRecipe, SimcseRecipe
+from train.stages.backbone import find_backbone
 from train.texts.stream import local_paths
 
 _DEVICES = (1, 8)
@@ -55,7 +56,7 @@ def plan(recipe: TrainingRecipe) -> Plan:
 
     Raises:
         CheckpointError: the configuration of the backbone or encoder cannot be read.
-        ConfigError: the recipe is impossible on one device.
+        ConfigError: the recipe is impossible on one device, or names no backbone.
     """
     if isinstance(recipe, SimcseRecipe | ContrastiveRecipe):
         check_recipe(recipe)
@@ -123,16 +124,7 @@ def _shape_of(recipe: TrainingRecipe) -> _Shape:
 
 def _backbone(name: str) -> Any:
     """The configuration of a folder or of `hf:NAME`, of which nothing else is downloaded."""
-    if not name.startswith("hf:"):
-        if not Path(name).is_dir():
-            raise CheckpointError(
-                f"the backbone {name} is not there yet, so its shape is not known",
-                "backbone",
-                "name a folder with config.json, or hf:NAME; `llm2comp train pretrain` makes a small one",
-            )
-        return _read(Path(name), name)
-    hub_name, _, revision = name.removeprefix("hf:").partition("@")
-    return _read(fetch(hub_name, revision or None, only_config=True), name)
+    return _read(find_backbone(name, only_config=True)[0], name)
 
 
 def _read(place: Path, name: str) -> Any:

@@ -117,7 +117,7 @@ def test_a_backbone_stands_in_for_an_encoder_that_is_not_there_yet(folder, stage
 
 
 def test_a_backbone_that_is_not_there_yet_is_refused(folder):
-    with pytest.raises(CheckpointError, match="the backbone nowhere is not there yet") as caught:
+    with pytest.raises(ConfigError, match="The backbone nowhere does not exist") as caught:
         plan(_recipe("compress", folder, backbone="nowhere"))
     assert "`llm2comp train pretrain` makes a small one" in caught.value.fix
 

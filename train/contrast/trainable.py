@@ -25,6 +25,7 @@ from train.running.card import versions
 from train.running.keeping import EncoderKeeper
 from train.running.live import LiveEncoder
 from train.running.run_folder import fingerprint_files
+from train.running.stage_run import checkpoint_activations
 from train.settings import Adapter
 
 _NO_VECTOR = ("base", "card", "hybrid_weight", "stages")  # of the configuration: they change no vector
@@ -148,9 +149,7 @@ def open_trainable(
     if half_base and settings.lora:
         _halve(parts.backbone)
     if gradient_checkpointing:
-        decoder: Any = parts.backbone
-        decoder = decoder.get_base_model() if hasattr(decoder, "get_base_model") else decoder
-        decoder.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_activations(parts.backbone)
     backbone, adapter = _with_adapter(parts, settings)
     memory = nn.Parameter(parts.memory.float(), requires_grad=not settings.lora)
     module = MemoryEncoder(backbone, memory, parts.tokenizer, parts.config)

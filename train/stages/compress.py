@@ -3,39 +3,40 @@
 Shapes: B batch, T tokens, M memory tokens, D width.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import TrainingArguments
 
-from encoder.attention import bidirectional_states, check_bidirectional, longest_sequence
+from encoder.attention import check_bidirectional, longest_sequence
 from encoder.checkpoint import text_tokenizer
 from encoder.config import BaseReference, EncoderConfig
 from encoder.errors import ConfigError
 from encoder.memory import MemoryModel, new_memory
-from encoder.pooling import pool_span
-from encoder.weights import fetch, read_causal_lm, read_tokenizer
+from encoder.weights import read_causal_lm, read_tokenizer
 from train.adapter import attach_adapter
 from train.compression.bags import BagOfTokens
 from train.compression.compressor import Compressor
 from train.compression.masked import MaskedNextToken, mask_token
-from train.compression.twin import share_decoder
+from train.compression.twin import copy_decoder, share_decoder
 from train.objectives.head import language_head
 from train.recipe import recipe_to_json
 from train.running.arguments import compute_dtype, training_arguments
 from train.running.card import versions
 from train.running.keeping import EncoderKeeper
 from train.running.live import LiveEncoder
-from train.running.progress import Note, ProgressCallback
+from train.running.progress import Note
 from train.running.result import publish_encoder
-from train.running.run_folder import RunFolder, begin, fingerprint_files, finished, hold
+from train.running.run_folder import RunFolder, fingerprint_files
+from train.running.stage_run import checkpoint_activations, is_half, run_once, train_stage
 from train.running.trainer import Stage, StageTrainer
 from train.running.watcher import Measures, Watcher
 from train.settings import CompressRecipe
+from train.stages.backbone import find_backbone
+from train.stages.mean_of_text import MeanOfText
 from train.texts.split_texts import SplitTexts, collate_splits
 from train.texts.stream import TextStream, local_paths, need_training_extra
 
@@ -71,51 +72,17 @@ def compress(recipe: CompressRecipe, note: Note, *, device: str = "auto") -> Mea
         UnsupportedBackboneError: the backbone cannot attend in both directions.
     """
     need_training_extra()
-    folder = RunFolder(Path(recipe.out))
     place, base = find_backbone(recipe.backbone)
     data = fingerprint_files(local_paths(recipe.texts))
-    with hold(folder):
-        begin(
-            folder,
-            {
-                "stage": "compress",
-                "recipe": recipe_to_json(recipe),
-                "data": data,
-                "model": fingerprint_files(_model_files(place)),
-            },
-        )
-        measures = finished(folder, folder.path / "encoder", recipe.card)
-        if measures is None:
-            return _train(recipe, folder, (place, base), data, note, device)
-        note("the run was finished before; nothing is left to train")
-        return measures
-
-
-def find_backbone(name: str) -> tuple[Path, BaseReference]:
-    """The folder of a backbone, and how an encoder names it.
-
-    Args:
-        name: a folder, or `hf:NAME` (with `@revision`), which is downloaded.
-
-    Raises:
-        CheckpointError: it cannot be fetched.
-        ConfigError: there is no such folder, or it is that of a run.
-    """
-    if name.startswith("hf:"):
-        hub_name, _, revision = name.removeprefix("hf:").partition("@")
-        return fetch(hub_name, revision or None), BaseReference("name", hub_name, revision or None)
-    place = Path(name)
-    if not place.is_dir():
-        raise ConfigError(
-            f"The backbone {name} does not exist.",
-            "backbone",
-            "name a folder with a causal language model, or hf:NAME; `llm2comp train pretrain` makes a small one",
-        )
-    if (place / "run.json").exists() and (place / "backbone").is_dir():
-        raise ConfigError(
-            f"The backbone {name} is the folder of a run.", "backbone", f"name {place / 'backbone'}"
-        )
-    return place, BaseReference("path", name)
+    return run_once(
+        recipe,
+        stage="compress",
+        data=data,
+        model=fingerprint_files(_model_files(place)),
+        result="encoder",
+        note=note,
+        train=lambda folder: _train(recipe, folder, (place, base), data, note, device),
+    )
 
 
 def _model_files(place: Path) -> list[Path]:
@@ -142,7 +109,7 @@ def _train(
         # An adapter has no weights without a gradient; whole backbones may, and looking for them takes time.
         ddp_find_unused_parameters=not recipe.adapter.lora,
     )
-    parts = build_parts(recipe, place, half_base=arguments.device.type == "cuda" and arguments.bf16)
+    parts = build_parts(recipe, place, half_base=is_half(arguments))
     note(_trained_weights(parts.objective))
     texts = SplitTexts(
         TextStream(recipe.texts),
@@ -156,12 +123,9 @@ def _train(
         model=parts.objective, args=arguments, train_dataset=texts, data_collator=collate_splits
     )
     watcher = _watcher(recipe, parts, texts, device)
-    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
-    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
-    measures = trainer.run()
+    stage = Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load)
+    measures = train_stage(trainer, stage, note, texts.notes)
     if trainer.is_world_process_zero():
-        for line in texts.notes():
-            note(line)
         target = publish_encoder(
             folder,
             keeper,
@@ -232,8 +196,7 @@ def build_parts(recipe: CompressRecipe, place: Path, *, half_base: bool = False)
     if half_base and recipe.adapter.lora:
         language_model = language_model.to(torch.bfloat16)
     torch.manual_seed(recipe.schedule.seed)
-    decoder = share_decoder(language_model) if recipe.adapter.lora else copy.deepcopy(language_model)
-    decoder.eval().requires_grad_(False)
+    decoder = (share_decoder if recipe.adapter.lora else copy_decoder)(language_model)
     backbone = language_model.base_model
     memory = None if is_masked else new_memory(backbone, n_memory, seed=recipe.schedule.seed)
     check_bidirectional(backbone, torch.empty(0, 1) if memory is None else memory.detach())
@@ -242,7 +205,7 @@ def build_parts(recipe: CompressRecipe, place: Path, *, half_base: bool = False)
     else:
         backbone.requires_grad_(True)
     if recipe.schedule.gradient_checkpointing:
-        language_model.base_model.activation_checkpointing_enable({"use_reentrant": False})
+        checkpoint_activations(language_model.base_model)
     objective, states = _objective(recipe, backbone, decoder, memory, tokenizer)
     return Parts(backbone, memory, objective, states, tokenizer)
 
@@ -270,21 +233,6 @@ def _objective(
     if settings.objective in ("ebae", "ebar"):
         return BagOfTokens(encoder, language_head(decoder), bos_id=bos_id, settings=settings), encoder
     return Compressor(encoder, decoder, bos_id=bos_id, settings=settings), encoder
-
-
-class MeanOfText(nn.Module):
-    """The mean of a text's states under full attention, as one state [B, 1, D]."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """[B, T] ids, right padded, and mask to [B, 1, D]."""
-        embeddings_BTD = self.backbone.get_input_embeddings()(input_ids)  # type: ignore[operator]
-        hidden_BTD = bidirectional_states(self.backbone, embeddings_BTD, attention_mask.bool())
-        length_B = attention_mask.sum(dim=1)
-        return pool_span(hidden_BTD, torch.zeros_like(length_B), length_B)[:, None]
 
 
 def _check_room(recipe: CompressRecipe, config: Any, n_memory: int) -> None:

@@ -29,9 +29,10 @@ from train.recipe import recipe_to_json
 from train.running.arguments import compute_dtype, training_arguments
 from train.running.devices import world_size
 from train.running.keeping import EncoderKeeper
-from train.running.progress import Note, ProgressCallback
+from train.running.progress import Note
 from train.running.result import publish_encoder
-from train.running.run_folder import RunFolder, begin, fingerprint_files, finished, hold, step_of
+from train.running.run_folder import RunFolder, fingerprint_files, step_of
+from train.running.stage_run import is_half, run_once, train_stage
 from train.running.trainer import Stage
 from train.running.watcher import Measures, Watcher
 from train.settings import ContrastiveRecipe
@@ -88,19 +89,18 @@ def contrastive(recipe: ContrastiveRecipe, note: Note, *, device: str = "auto") 
     """
     need_training_extra()
     check_recipe(recipe)
-    folder = RunFolder(Path(recipe.out))
     model = fingerprint_encoder(recipe.encoder)
     files = [Path(name) for pairs in recipe.pairs for name in pairs.files]
     data = fingerprint_files(files + (local_paths(recipe.texts) if recipe.texts else []))
-    with hold(folder):
-        begin(
-            folder, {"stage": "contrastive", "recipe": recipe_to_json(recipe), "data": data, "model": model}
-        )
-        measures = finished(folder, folder.path / "encoder", recipe.card)
-        if measures is None:
-            return _train(recipe, folder, data, note, device)
-        note("the run was finished before; nothing is left to train")
-        return measures
+    return run_once(
+        recipe,
+        stage="contrastive",
+        data=data,
+        model=model,
+        result="encoder",
+        note=note,
+        train=lambda folder: _train(recipe, folder, data, note, device),
+    )
 
 
 def _train(
@@ -125,7 +125,7 @@ def _train(
         recipe.adapter,
         seed=recipe.schedule.seed,
         gradient_checkpointing=recipe.schedule.gradient_checkpointing,
-        half_base=_is_half(arguments),
+        half_base=is_half(arguments),
     )
     check_sizes(recipe.contrast, opened.layers, opened.config.dimension)
     opened = opened._replace(config=_with_room(opened, recipe))
@@ -135,9 +135,8 @@ def _train(
     trainer = _trainer(recipe, opened, pairs, prefixes, arguments, device)
     watcher = _watcher(recipe, opened, pairs, prefixes, device)
     keeper = opened.keeper(_entry(recipe, data))
-    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
-    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
-    measures = trainer.run()
+    stage = Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load)
+    measures = train_stage(trainer, stage, note)
     if trainer.is_world_process_zero():
         result = _Result(keeper, trainer.best_step(), measures)
         if recipe.soup > 1:
@@ -226,18 +225,13 @@ def _soup(
             str(place),
             "make room on the disk, then give the same command: nothing is trained again",
         ) from error
-    averaged = open_trainable(str(place), recipe.adapter, half_base=_is_half(arguments))
+    averaged = open_trainable(str(place), recipe.adapter, half_base=is_half(arguments))
     averaged.model.to(arguments.device)
     # The checkpoints have this stage in their history already, and the average has a line of its own.
     history = averaged.config.stages[:-2]
     averaged = averaged._replace(config=replace(averaged.config, stages=history))
     keeper = averaged.keeper({**_entry(recipe, data), "averaged_steps": list(steps)})
     return _Result(keeper, steps[-1], {}, place, steps), averaged
-
-
-def _is_half(arguments: Any) -> bool:
-    """Whether frozen weights are kept in bfloat16."""
-    return arguments.device.type == "cuda" and arguments.bf16
 
 
 def _better(best: _Result, soup: _Result, note: Note) -> _Result:

@@ -16,7 +16,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, TrainingArguments
 
 from encoder.atomic import write_json
 from encoder.errors import ConfigError
-from encoder.pooling import pool_span
 from encoder.prompt import TextTokenizer
 from encoder.weights import check_finite, quiet_transformers, read_tokenizer
 from train.recipe import recipe_to_json
@@ -24,11 +23,13 @@ from train.running.arguments import compute_dtype, training_arguments
 from train.running.card import versions, write_card
 from train.running.keeping import read_weights
 from train.running.live import LiveEncoder
-from train.running.progress import Note, ProgressCallback
-from train.running.run_folder import RunFolder, begin, fingerprint_files, finish, finished, hold, publish
+from train.running.progress import Note
+from train.running.run_folder import RunFolder, fingerprint_files, finish, publish
+from train.running.stage_run import checkpoint_activations, run_once, train_stage
 from train.running.trainer import Stage, StageTrainer
 from train.running.watcher import Measures, Watcher
 from train.settings import PretrainRecipe, Shape
+from train.stages.mean_of_text import MeanOfText, causal_states
 from train.texts.stream import TextStream, local_paths, need_training_extra
 from train.texts.vocabulary import learn_tokenizer
 from train.texts.windows import Windows, collate_windows
@@ -56,15 +57,15 @@ def pretrain(recipe: PretrainRecipe, note: Note, *, device: str = "auto") -> Mea
     """
     need_training_extra()
     _check_shape(recipe.shape)
-    folder = RunFolder(Path(recipe.out))
-    data = fingerprint_files(local_paths(recipe.texts))
-    with hold(folder):
-        begin(folder, {"stage": "pretrain", "recipe": recipe_to_json(recipe), "data": data, "model": {}})
-        measures = finished(folder, folder.path / _RESULT, recipe.card)
-        if measures is None:
-            return _train(recipe, folder, note, device)
-        note("the run was finished before; nothing is left to train")
-        return measures
+    return run_once(
+        recipe,
+        stage="pretrain",
+        data=fingerprint_files(local_paths(recipe.texts)),
+        model={},
+        result=_RESULT,
+        note=note,
+        train=lambda folder: _train(recipe, folder, note, device),
+    )
 
 
 def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -> Measures:
@@ -85,7 +86,7 @@ def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -
     model = LanguageModel(new_language_model(recipe.shape, len(tokenizer), tokenizer.bos_token_id))
     note(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, {len(tokenizer):,} tokens")
     if recipe.schedule.gradient_checkpointing:
-        model.language_model.activation_checkpointing_enable({"use_reentrant": False})
+        checkpoint_activations(model.language_model)
     trainer = StageTrainer(
         model=model,
         args=arguments,
@@ -95,12 +96,9 @@ def _train(recipe: PretrainRecipe, folder: RunFolder, note: Note, device: str) -
     watcher = LanguageWatcher(model, plain, stream.held_out, recipe, compute_dtype(recipe.schedule, device))
     save = partial(_save, model.language_model, tokenizer)
     load = partial(_load, model.language_model)
-    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, save, load))
-    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
-    measures = trainer.run()
+    stage = Stage(folder, recipe.schedule, recipe.watch, watcher, save, load)
+    measures = train_stage(trainer, stage, note, stream.notes)
     if trainer.is_world_process_zero():
-        for line in stream.notes():
-            note(line)
         step, target = trainer.best_step(), folder.path / _RESULT
         load(folder.checkpoint(step))
         publish(partial(_write, recipe, save, step, measures, target), target)
@@ -222,22 +220,6 @@ class LanguageModel(nn.Module):
         return nn.functional.cross_entropy(logits_NV, target_N, reduction="sum")
 
 
-class _MeanOfText(nn.Module):
-    """The mean of a text's states, as one state [B, 1, D]: what an embedding of this model would be."""
-
-    def __init__(self, language_model: LlamaForCausalLM) -> None:
-        super().__init__()
-        self.model = language_model.model
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """[B, T] ids and mask to [B, 1, D]."""
-        hidden_BTD = self.model(
-            input_ids=input_ids, use_cache=False
-        ).last_hidden_state  # causal: padding is no harm
-        length_B = attention_mask.sum(dim=1)
-        return pool_span(hidden_BTD, torch.zeros_like(length_B), length_B)[:, None]
-
-
 class LanguageWatcher(Watcher):
     """Held-out loss and bits per byte, and the space of the mean of a text's states."""
 
@@ -250,7 +232,7 @@ class LanguageWatcher(Watcher):
         dtype: torch.dtype,
     ) -> None:
         encoder = LiveEncoder(
-            _MeanOfText(model.language_model),
+            MeanOfText(model.language_model.model, causal_states),
             tokenizer,
             max_tokens=recipe.shape.window - 1,
             has_memory=False,

@@ -1,7 +1,6 @@
 """Stage 2: unsupervised contrastive learning, two dropout views of each text being each other's positive."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformerTrainingArguments
@@ -14,9 +13,10 @@ from train.contrast.trainable import fingerprint_encoder, open_trainable
 from train.contrast.trainer import ColumnCollator, ContrastiveTrainer
 from train.recipe import recipe_to_json
 from train.running.arguments import compute_dtype, training_arguments
-from train.running.progress import Note, ProgressCallback
+from train.running.progress import Note
 from train.running.result import publish_encoder
-from train.running.run_folder import RunFolder, begin, fingerprint_files, finished, hold
+from train.running.run_folder import RunFolder, fingerprint_files
+from train.running.stage_run import is_half, run_once, train_stage
 from train.running.trainer import Stage
 from train.running.watcher import Measures, Watcher
 from train.settings import SimcseRecipe
@@ -44,16 +44,17 @@ def simcse(recipe: SimcseRecipe, note: Note, *, device: str = "auto") -> Measure
     """
     need_training_extra()
     check_recipe(recipe)
-    folder = RunFolder(Path(recipe.out))
     model = fingerprint_encoder(recipe.encoder)
     data = fingerprint_files(local_paths(recipe.texts))
-    with hold(folder):
-        begin(folder, {"stage": "simcse", "recipe": recipe_to_json(recipe), "data": data, "model": model})
-        measures = finished(folder, folder.path / "encoder", recipe.card)
-        if measures is None:
-            return _train(recipe, folder, data, note, device)
-        note("the run was finished before; nothing is left to train")
-        return measures
+    return run_once(
+        recipe,
+        stage="simcse",
+        data=data,
+        model=model,
+        result="encoder",
+        note=note,
+        train=lambda folder: _train(recipe, folder, data, note, device),
+    )
 
 
 def _train(
@@ -72,7 +73,7 @@ def _train(
         recipe.adapter,
         seed=recipe.schedule.seed,
         gradient_checkpointing=recipe.schedule.gradient_checkpointing,
-        half_base=arguments.device.type == "cuda" and arguments.bf16,
+        half_base=is_half(arguments),
     )
     set_dropout(opened.backbone, recipe.views.attention_dropout)
     if opened.adapter != "new" or not recipe.adapter.dropout:  # a new adapter adds nothing yet, noise neither
@@ -101,12 +102,9 @@ def _train(
             "data": data,
         }
     )
-    trainer.prepare(Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load))
-    trainer.add_callback(ProgressCallback(folder, note, lambda: trainer.tokens_seen))
-    measures = trainer.run()
+    stage = Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load)
+    measures = train_stage(trainer, stage, note, stream.notes)
     if trainer.is_world_process_zero():
-        for line in stream.notes():
-            note(line)
         facts = {"stage": "simcse", "began as": recipe.encoder, "texts": ", ".join(recipe.texts.files)}
         target = publish_encoder(
             folder,

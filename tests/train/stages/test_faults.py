@@ -10,6 +10,7 @@ import torch
 from transformers import BertConfig, BertModel, MambaConfig, MambaForCausalLM
 
 from encoder.checkpoint import load_encoder
+from encoder.config import BaseReference
 from encoder.errors import (
     CheckpointError,
     ConfigError,
@@ -20,7 +21,7 @@ from encoder.errors import (
 from tests.train.stages.tiny_runs import measured, refusal, same_weights, train, write_texts
 from train.running.run_folder import RunFolder, hold, last_checkpoint
 from train.running.trainer import StageTrainer
-from train.stages.compress import find_backbone
+from train.stages.backbone import find_backbone
 
 
 @pytest.fixture
@@ -176,10 +177,18 @@ def test_a_backbone_without_a_tokenizer_is_named(tmp_path, own):
 
 def test_a_name_on_the_hub_may_have_a_revision(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr("train.stages.compress.fetch", lambda *name: asked.append(name) or tmp_path)
+    monkeypatch.setattr("train.stages.backbone.fetch", lambda *name, **_: asked.append(name) or tmp_path)
     assert find_backbone("hf:org/name@v1")[1].revision == "v1"
     assert find_backbone("hf:org/name")[1].kind == "name"
     assert asked == [("org/name", "v1"), ("org/name", None)]
+
+
+def test_without_a_revision_the_commit_that_was_fetched_is_kept(monkeypatch, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    place = tmp_path / "snapshots" / commit
+    monkeypatch.setattr("train.stages.backbone.fetch", lambda *name, **_: place)
+    assert find_backbone("hf:org/name") == (place, BaseReference("name", "org/name", commit))
+    assert find_backbone("hf:org/name@v1")[1].revision == "v1"
 
 
 # The folder.
