@@ -55,6 +55,10 @@ def _diverge(student_NV: Tensor, teacher_NV: Tensor) -> Tensor:
     """
     student_NV -= student_NV.amax(dim=-1, keepdim=True)
     teacher_NV -= teacher_NV.amax(dim=-1, keepdim=True)
+    # A logit that a model sets to -inf for an unused id would give 0 * NaN. To mask the terms of p = 0 gives the same,
+    # and takes half as long again as all of this.
+    for logits_NV in (student_NV, teacher_NV):
+        logits_NV.clamp_(min=torch.finfo(logits_NV.dtype).min)
     p_NV, q_NV = teacher_NV.exp(), student_NV.exp()
     p_sum_N1, q_sum_N1 = p_NV.sum(dim=-1, keepdim=True), q_NV.sum(dim=-1, keepdim=True)
     p_NV /= p_sum_N1

@@ -106,6 +106,26 @@ def test_probabilities_that_underflow_make_no_nan():
     assert gradient.isfinite().all()
 
 
+@pytest.mark.parametrize("is_linear", [True, False])
+def test_logits_of_unused_ids_at_minus_infinity_count_nothing(is_linear):
+    student, teacher, weight, used = _case(9, has_bias=True, dtype=torch.float64)
+    wider = nn.Linear(WIDTH, VOCABULARY + 2).double()
+    with torch.no_grad():
+        wider.weight[:VOCABULARY], wider.bias[:VOCABULARY] = used.layer.weight, used.layer.bias
+        wider.bias[VOCABULARY:] = float("-inf")
+    head = LinearHead(wider) if is_linear else lambda hidden: wider.to(hidden.dtype)(hidden)
+    ours = _loss_and_gradient(ctkd_loss(student, teacher, weight, head, chunk_rows=4), student)
+    for found, expected in zip(
+        ours, _loss_and_gradient(_plain(student, teacher, weight, used), student), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_token_that_the_student_alone_rules_out_costs_more_than_anything_else():
+    teacher, student = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, float("-inf")]])
+    assert float(ctkd_loss(student, teacher, torch.ones(1), lambda hidden: hidden)) > 1e38
+
+
 def test_float32_stays_within_rounding_of_float64():
     small = _case(64, spread=0.5)
     exact = _case(64, spread=0.5, dtype=torch.float64)
