@@ -48,6 +48,18 @@ def attach_adapter(backbone: "nn.Module", settings: Adapter) -> "PeftModel":
     return get_peft_model(backbone, config)
 
 
+def halve_frozen(model: "nn.Module") -> None:
+    """Casts all floating weights but an adapter's to bfloat16, in place.
+
+    Buffers stay as they are: in bfloat16 the frequencies of rotary positions give wrong angles.
+    """
+    import torch
+
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and "lora_" not in name:
+            weight.data = weight.data.to(torch.bfloat16)
+
+
 def _linear_layers(backbone: "nn.Module") -> "dict[str, type[nn.Module]]":
     """Full name and class of each layer that can take an adapter."""
     from torch import nn

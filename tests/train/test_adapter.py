@@ -3,7 +3,7 @@ import torch
 
 from encoder.errors import ConfigError
 from tests.train.objectives.tiny_lm import tiny_lm
-from train.adapter import attach_adapter
+from train.adapter import attach_adapter, halve_frozen
 from train.settings import Adapter
 
 PAPER = {"q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
@@ -68,6 +68,26 @@ def test_a_longer_name_chooses_single_layers():
 @pytest.mark.filterwarnings("error:fan_in_fan_out")
 def test_an_architecture_of_transposed_weights_gives_no_warning():
     attach_adapter(tiny_lm("gpt2").base_model, Adapter())
+
+
+def test_frozen_weights_are_halved_and_neither_the_adapter_nor_the_angles_of_positions():
+    model = attach_adapter(tiny_lm().base_model, Adapter())
+    angles = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    halve_frozen(model)
+    for name, weight in model.named_parameters():
+        assert weight.dtype == (torch.float32 if "lora_" in name else torch.bfloat16)
+    assert any("inv_freq" in name for name in angles)
+    for name, buffer in model.named_buffers():
+        assert buffer.dtype == angles[name].dtype and torch.equal(buffer, angles[name])
+
+
+def test_halved_weights_that_are_shared_stay_shared_and_whole_numbers_stay_whole():
+    model = tiny_lm(tie_word_embeddings=True)
+    model.counts = torch.nn.Parameter(torch.arange(3), requires_grad=False)
+    halve_frozen(model)
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    assert model.lm_head.weight.dtype == torch.bfloat16
+    assert model.counts.dtype == torch.int64
 
 
 def test_a_target_that_the_backbone_lacks_is_refused():
