@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from encoder.config import BaseReference, EncoderConfig
 from encoder.errors import CheckpointError
 from encoder.save import write_files
-from encoder.weights import ADAPTER_FILES, MEMORY_FILE, read_tensors
+from encoder.weights import ADAPTER_FILES, MEMORY_FILE, read_backbone, read_tensors
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -99,7 +99,8 @@ class EncoderKeeper:
 
             set_peft_model_state_dict(self._backbone, read_tensors(folder / ADAPTER_FILES[1]))
         else:
-            self._backbone.load_state_dict(read_weights(folder))
+            # Read as transformers does: it stores the experts of mixtral and others under other names.
+            self._backbone.load_state_dict(read_backbone(folder).state_dict())
         if self._memory is not None:
             with torch.no_grad():
                 self._memory.copy_(read_tensors(folder / MEMORY_FILE)["memory"])

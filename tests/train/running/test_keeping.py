@@ -25,9 +25,9 @@ EARLIER = {"stage": "pretrain", "steps": 5}
 class Kept:
     """An encoder in training and its keeper; `spoil` changes all that is trained."""
 
-    def __init__(self, folder, *, lora=True, memory=True):
+    def __init__(self, folder, *, lora=True, memory=True, kind="llama", **shape):
         self.folder = folder
-        base = tiny_backbone()
+        base = tiny_backbone(kind, **shape)
         if not (folder / "base").exists():
             base.save_pretrained(folder / "base")
         tokenizer = tiny_tokenizer()
@@ -75,6 +75,18 @@ def test_a_checkpoint_gives_the_vectors_of_the_moment_and_takes_them_back(tmp_pa
     np.testing.assert_allclose(saved.encode_document(TEXTS), vectors, atol=1e-5)
     kept.spoil(2)
     assert np.abs(kept.vectors() - vectors).max() > 0.01
+    kept.keeper.load(place)
+    np.testing.assert_array_equal(kept.vectors(), vectors)
+
+
+def test_weights_that_are_stored_under_other_names_are_taken_back(tmp_path):
+    kept = Kept(
+        tmp_path, lora=False, kind="qwen3_moe", num_experts=3, num_experts_per_tok=2, moe_intermediate_size=16
+    )
+    kept.spoil(1)
+    vectors, place = kept.vectors(), kept.save(20)
+    assert read_weights(place).keys() != kept.backbone.state_dict().keys()
+    kept.spoil(2)
     kept.keeper.load(place)
     np.testing.assert_array_equal(kept.vectors(), vectors)
 
