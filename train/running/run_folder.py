@@ -22,13 +22,21 @@ from safetensors import SafetensorError
 
 from encoder.atomic import sync_file, sync_folder, write_bytes, write_json
 from encoder.errors import ConfigError, InputError, TrainingError
-from train.recipe import differences
+from train.recipe import build_recipe, differences, recipe_to_json
 from train.running.devices import is_first_process
+from train.settings import CompressRecipe, ContrastiveRecipe, PretrainRecipe, SimcseRecipe
 
 FORMAT = 1
 _COMPLETE = "complete"
 _FINISHED = "finished.json"
-_EDGE_BYTES = 1 << 20
+_WHOLE_BYTES = 64 << 20  # a file below that is read whole for its fingerprint
+_EDGE_BYTES = 1 << 20  # of a larger one's beginning and end
+_RECIPES: Mapping[str, type] = {
+    "pretrain": PretrainRecipe,
+    "compress": CompressRecipe,
+    "simcse": SimcseRecipe,
+    "contrastive": ContrastiveRecipe,
+}
 # What may change when a run goes on: where it lies, and what is only looked at.
 _FREE = ("out", "card", "watch.log_steps", "watch.keep")
 
@@ -166,11 +174,20 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs, `key: old, now new` each, but for what may change."""
     recipe = [
         line
-        for line in differences(old["recipe"], new["recipe"])
+        for line in differences(_completed(old), new["recipe"])
         if not line.startswith(tuple(f"{name}{end}" for name in _FREE for end in ":."))
     ]
     rest = [{key: value for key, value in each.items() if key != "recipe"} for each in (old, new)]
     return differences(rest[0], rest[1]) + recipe
+
+
+def _completed(claim: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The recipe a run was begun with; a key that there was none of then has its default."""
+    recipe = {key: value for key, value in claim["recipe"].items() if value is not None}
+    try:
+        return recipe_to_json(build_recipe(_RECIPES[claim["stage"]], recipe, ""))
+    except (ConfigError, KeyError, TypeError):  # it has keys that there are none of now
+        return claim["recipe"]
 
 
 def has_work(folder: RunFolder) -> bool:
@@ -293,7 +310,7 @@ def publish(write: Callable[[Path], None], target: Path) -> None:
 
 
 def fingerprint_files(paths: Sequence[Path]) -> dict[str, str]:
-    """Hash of the size and the edges of each file, by its name: fast, and another file is noticed.
+    """Hash of each file by its name: of its bytes, or of a huge one's size and edges, which is fast.
 
     Args:
         paths: files, and folders that stand for the files in them.
@@ -309,15 +326,18 @@ def fingerprint_files(paths: Sequence[Path]) -> dict[str, str]:
         for file in files:
             name = f"{path.name}/{file.relative_to(path).as_posix()}" if path.is_dir() else file.name
             same = sum(other.rpartition("#")[0] == name or other == name for other in found)
-            found[f"{name}#{same + 1}" if same else name] = _edge_hash(file)
+            found[f"{name}#{same + 1}" if same else name] = _hash(file)
     return found
 
 
-def _edge_hash(path: Path) -> str:
+def _hash(path: Path) -> str:
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as stream:
-        digest.update(stream.read(_EDGE_BYTES))
-        stream.seek(max(0, size - _EDGE_BYTES))
-        digest.update(stream.read(_EDGE_BYTES))
+        if size < _WHOLE_BYTES:
+            digest.update(stream.read())
+        else:
+            digest.update(stream.read(_EDGE_BYTES))
+            stream.seek(size - _EDGE_BYTES)
+            digest.update(stream.read(_EDGE_BYTES))
     return digest.hexdigest()[:16]

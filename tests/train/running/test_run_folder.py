@@ -4,10 +4,12 @@ import errno
 import json
 import multiprocessing
 import os
+from dataclasses import replace
 
 import pytest
 
 from encoder.errors import ConfigError, InputError, TrainingError
+from train.recipe import recipe_to_json
 from train.running.run_folder import (
     RunFolder,
     begin,
@@ -22,6 +24,7 @@ from train.running.run_folder import (
     step_of,
     thin_out,
 )
+from train.settings import Adapter, CompressRecipe, ContrastiveRecipe, Pairs, Schedule, Texts
 
 CONTENT = {
     "stage": "compress",
@@ -90,6 +93,43 @@ def test_another_beginning_is_refused_when_only_the_result_is_left(folder):
     finish(folder, {}, {})
     with pytest.raises(ConfigError, match="begun with something else"):
         begin(folder, changed(stage="simcse"))
+
+
+def _whole(recipe):
+    return {**CONTENT, "recipe": recipe_to_json(recipe)}
+
+
+_RECIPE = CompressRecipe("runs/a", "base", Texts(("a.txt",)), Schedule(steps=3))
+
+
+def test_a_key_that_was_not_there_when_a_run_was_begun_counts_as_its_default(folder):
+    old = _whole(_RECIPE)
+    del old["recipe"]["compression"]["mask_share"], old["recipe"]["adapter"]
+    begin(folder, old)
+    checkpoint(folder, 1)
+    begin(folder, _whole(_RECIPE))
+    with pytest.raises(ConfigError, match=r"else: adapter\.rank: 16, now 2\n"):
+        begin(folder, _whole(replace(_RECIPE, adapter=Adapter(rank=2))))
+
+
+def test_a_section_that_was_left_out_is_no_damage(folder):
+    recipe = ContrastiveRecipe("runs/a", "encoder", (Pairs("p", ("a.jsonl",)),), Schedule(steps=3))
+    content = {**_whole(recipe), "stage": "contrastive"}
+    old = json.loads(json.dumps(content))
+    del old["recipe"]["contrast"]["symmetric"]
+    begin(folder, old)
+    checkpoint(folder, 1)
+    begin(folder, content)
+    assert last_checkpoint(folder)
+
+
+def test_a_key_that_is_there_no_more_is_named(folder):
+    old = _whole(_RECIPE)
+    old["recipe"]["compression"]["former"] = 3
+    begin(folder, old)
+    checkpoint(folder, 1)
+    with pytest.raises(ConfigError, match=r"compression\.former: 3, now None"):
+        begin(folder, _whole(_RECIPE))
 
 
 def test_where_it_lies_and_what_is_only_looked_at_may_change(folder):
@@ -309,6 +349,17 @@ def test_another_content_or_length_has_another_fingerprint(tmp_path):
         path.write_bytes(content)
         found.add(fingerprint_files([path])["a.txt"])
     assert len(found) == 6
+
+
+def test_a_change_amid_a_file_is_noticed_unless_the_file_is_huge(tmp_path, monkeypatch):
+    path, found = tmp_path / "a.txt", []
+    for most in (64 << 20, 3 << 20):
+        monkeypatch.setattr("train.running.run_folder._WHOLE_BYTES", most)
+        for middle in (b"a", b"b"):
+            path.write_bytes(b"x" * (2 << 20) + middle + b"x" * (2 << 20))
+            found.append(fingerprint_files([path])["a.txt"])
+    assert found[0] != found[1]
+    assert found[2] == found[3]
 
 
 def test_a_folder_stands_for_its_files(tmp_path):
