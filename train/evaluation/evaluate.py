@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from train.evaluation.scoring import score_task
 from train.evaluation.tasks import Task, content_sha256
 
 SPECTRUM_TEXTS = 2000
+_PROTOCOL = 1  # of measuring: one more with every change that lets a score come out otherwise
+_DECIDING = ("scikit-learn", "scipy")  # libraries that clusters, regressions and ranks come from
 # Long lists that a report has no use for; `diagnose` shows them.
 _NOT_REPORTED = ("singular_values", "eigenvalues")
 _CARD_KEYS = ("fingerprint", "computed_on", "dimension", "max_tokens", "n_memory", "pooling", "card")
@@ -253,7 +256,8 @@ class _Run:
 
     def _key(self, task: AnyTask) -> list[Any]:
         """All that decides a score."""
-        asked: list[Any] = [self._settings.instruction]
+        measured_by = [_PROTOCOL, *(version(name) for name in _DECIDING)]
+        asked: list[Any] = [self._settings.instruction, measured_by]
         if isinstance(task, PublicTask):
             return [*self._identity(), *asked, self._settings.own_instructions, task.version]
         return [*self._identity(), *asked, content_sha256(task)]

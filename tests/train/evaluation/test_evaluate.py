@@ -1,5 +1,7 @@
 """Candidates on tasks: scores, means, measures of the space, what is kept, and what is refused."""
 
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 
@@ -146,6 +148,21 @@ def test_what_was_kept_is_of_one_instruction_and_one_content(tasks, loaded, word
     assert run([WORDS], tasks, work=work, instruction="find").columns[0].kept == 0
     sets.write_clustering(tmp_path / "sets", sets.LABELLED[:-1])
     assert run([WORDS], read_tasks(tmp_path / "sets"), work=work).columns[0].kept == 3
+
+
+def test_what_was_kept_is_of_one_way_to_measure(tasks, loaded, tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    run([WORDS], tasks, work=work)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_PROTOCOL", module._PROTOCOL + 1)
+        assert run([WORDS], tasks, work=work).columns[0].kept == 0
+    for name in ("scikit-learn", "scipy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                module, "version", lambda asked, name=name: "0" if asked == name else version(asked)
+            )
+            assert run([WORDS], tasks, work=work).columns[0].kept == 0
+    assert run([WORDS], tasks, work=work).columns[0].kept == 4
 
 
 def test_a_kept_file_that_was_cut_short_is_measured_again(tasks, loaded, tmp_path):
