@@ -19,7 +19,7 @@ from encoder.errors import ConfigError
 from encoder.fingerprint import combine
 from encoder.st import MemoryEncoder
 from encoder.weights import locate_base
-from train.adapter import attach_adapter
+from train.adapter import attach_adapter, halve_frozen
 from train.contrast.checks import need_memory
 from train.running.card import versions
 from train.running.keeping import EncoderKeeper
@@ -147,7 +147,7 @@ def open_trainable(
     scale_attention(parts.backbone, parts.config.attention_temperature)
     check_bidirectional(parts.backbone, parts.memory)
     if half_base and settings.lora:
-        _halve(parts.backbone)
+        halve_frozen(parts.backbone)
     if gradient_checkpointing:
         checkpoint_activations(parts.backbone)
     backbone, adapter = _with_adapter(parts, settings)
@@ -180,9 +180,3 @@ def _base(place: Path, config: EncoderConfig) -> BaseReference:
     if config.base.kind == "name":
         return config.base
     return BaseReference("path", str(locate_base(place, config.base)))
-
-
-def _halve(backbone: nn.Module) -> None:
-    for name, weight in backbone.named_parameters():
-        if "lora_" not in name:
-            weight.data = weight.data.to(torch.bfloat16)

@@ -17,7 +17,7 @@ from encoder.config import BaseReference, EncoderConfig
 from encoder.errors import ConfigError
 from encoder.memory import MemoryModel, new_memory
 from encoder.weights import read_causal_lm, read_tokenizer
-from train.adapter import attach_adapter
+from train.adapter import attach_adapter, halve_frozen
 from train.compression.bags import BagOfTokens
 from train.compression.compressor import Compressor
 from train.compression.masked import MaskedNextToken, mask_token
@@ -194,7 +194,7 @@ def build_parts(recipe: CompressRecipe, place: Path, *, half_base: bool = False)
     n_memory = 0 if is_masked else recipe.memory.n_memory
     _check_room(recipe, language_model.config, n_memory)
     if half_base and recipe.adapter.lora:
-        language_model = language_model.to(torch.bfloat16)
+        halve_frozen(language_model)
     torch.manual_seed(recipe.schedule.seed)
     decoder = (share_decoder if recipe.adapter.lora else copy_decoder)(language_model)
     backbone = language_model.base_model

@@ -1,33 +1,17 @@
 """Files with columns -> data sets of the library `datasets`, mapped into memory and not read into it."""
 
-import contextlib
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from encoder.errors import InputError
+from encoder.weights import first_line
+from train.texts.files import PAIRS, builder_of, files_behind, quiet_datasets
 
-_FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json", ".ndjson": "json"}
 _TEXT = ("string", "large_string", "string_view", "null")
 _SHOWN = 8
-
-
-@contextlib.contextmanager
-def quiet_datasets() -> Iterator[None]:
-    """Keeps the library's progress bars and its own account of a bad file off stderr, which has ours."""
-    import datasets
-
-    was_shown, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    try:
-        yield
-    finally:
-        datasets.logging.set_verbosity(level)
-        if not was_shown:
-            datasets.enable_progress_bars()
 
 
 def open_columns(names: Sequence[str], columns: Sequence[str], *, cache: Path | None = None) -> Any:
@@ -47,7 +31,7 @@ def open_columns(names: Sequence[str], columns: Sequence[str], *, cache: Path | 
     from datasets import concatenate_datasets
 
     with quiet_datasets():
-        parts = [_open(path, columns, cache) for path in _expanded(names)]
+        parts = [_open(path, columns, cache) for path in pair_paths(names)]
         if not parts:
             raise InputError("No file is named.", "pairs.files", "name files or folders")
         return concatenate_datasets(parts)
@@ -59,23 +43,7 @@ def pair_paths(names: Sequence[str]) -> list[Path]:
     Raises:
         InputError: a file is missing, or a folder holds none that could be read.
     """
-    return list(_expanded(names))
-
-
-def _expanded(names: Sequence[str]) -> Iterator[Path]:
-    for name in names:
-        path = Path(name)
-        if not path.exists():
-            raise InputError("There is no such file or folder.", name, "mend pairs.files")
-        if not path.is_dir():
-            yield path
-            continue
-        files = sorted(each for each in path.rglob("*") if each.suffix.lower() in _FORMATS)
-        if not files:
-            raise InputError(
-                "The folder holds no JSON lines, csv or parquet file.", name, "name files, or another folder"
-            )
-        yield from files
+    return [path for name in names for path in files_behind(name, PAIRS)]
 
 
 def _open(path: Path, columns: Sequence[str], cache: Path | None) -> Any:
@@ -87,15 +55,7 @@ def _open(path: Path, columns: Sequence[str], cache: Path | None) -> Any:
     from datasets import Features, Value, load_dataset
     from datasets.exceptions import DatasetGenerationError
 
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(
-            f"{path.suffix or 'a file without suffix'} is no kind of file that pairs are read from.",
-            str(path),
-            "use " + ", ".join(_FORMATS),
-        )
-    if path.stat().st_size == 0:
-        raise InputError("The file is empty.", str(path), "leave it out of pairs.files")
+    kind = builder_of(path, PAIRS)
     try:
         options = _options(path, kind, columns)
         data = load_dataset(
@@ -109,9 +69,10 @@ def _open(path: Path, columns: Sequence[str], cache: Path | None) -> Any:
         # Parquet may hold another type of string in every file; data sets are joined by one.
         return data.select_columns(list(columns)).cast(Features({name: Value("string") for name in columns}))
     except (OSError, ValueError, DatasetGenerationError) as error:
-        reason = error.__cause__ if isinstance(error, DatasetGenerationError) else error
+        cause = error.__cause__ if isinstance(error, DatasetGenerationError) else None
+        reason = cause if isinstance(cause, Exception) else error
         raise InputError(
-            f"The file cannot be read: {_first_line(reason or error)}",
+            f"The file cannot be read: {first_line(reason)}",
             str(path),
             "mend or leave out the file",
         ) from error
@@ -157,8 +118,3 @@ def _need_text(data: Any, path: Path, columns: Sequence[str]) -> None:
             raise InputError(
                 f"The column {column!r} holds {kind}, expected text.", str(path), "name a column of text"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

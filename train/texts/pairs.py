@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from encoder.errors import ConfigError, InputError
 from train.settings import Pairs
-from train.texts.pair_files import open_columns, quiet_datasets
+from train.texts.files import quiet_datasets
+from train.texts.pair_files import open_columns
 
 _READ_AT_ONCE = 10_000
 _NO_SOURCE = "none"

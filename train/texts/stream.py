@@ -17,18 +17,11 @@ from typing import Any, TypeVar
 from encoder.errors import InputError, MissingExtraError
 from encoder.weights import first_line
 from train.settings import Texts
+from train.texts.files import TEXTS, builder_of, files_behind, quiet_datasets
 
-_FORMATS = {
-    ".txt": "text",
-    ".md": "text",
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".jsonl": "json",
-    ".json": "json",
-    ".ndjson": "json",
-}
 _SHOWN = 8
 _OPEN_AT_ONCE = 16  # files that are read in turn
+_ROWS_AT_ONCE = 32
 _MEND = "mend or leave out the file; texts are read as UTF-8"
 
 _Item = TypeVar("_Item")
@@ -152,13 +145,20 @@ class _Part:
         """
         from datasets.exceptions import DatasetGenerationError
 
+        rows = iter(self.rows)
         try:
-            for row in self.rows:
-                yield row[self.column]
+            while found := _next_rows(rows):
+                yield from (row[self.column] for row in found)
         except (OSError, ValueError, DatasetGenerationError) as error:
             raise InputError(
                 f"The texts cannot be read to their end: {first_line(error)}", self.name, _MEND
             ) from error
+
+
+def _next_rows(rows: Iterator[_Item]) -> list[_Item]:
+    """Some more rows; what the library logs of a damaged file meanwhile we raise."""
+    with quiet_datasets():  # 40 microseconds, too many for each row
+        return list(islice(rows, _ROWS_AT_ONCE))
 
 
 def _key(text: str) -> bytes:
@@ -173,16 +173,16 @@ def open_parts(settings: Texts) -> list[_Part]:
     """
     import datasets
 
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs of bad files we raise
     # It tells the Hub that local files are read, and waits for the answer.
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
     if not settings.files:
         raise InputError("There are no texts: texts.files is empty.", "texts.files", "name files or folders")
     found = []
-    for name in _expanded(settings.files):
-        rows = _open(name, settings.column)
-        pieces = max(1, rows.num_shards)
-        found += [_Part(name, rows.shard(pieces, number), settings.column) for number in range(pieces)]
+    with quiet_datasets():
+        for name in _expanded(settings.files):
+            rows = _open(name, settings.column)
+            pieces = max(1, rows.num_shards)
+            found += [_Part(name, rows.shard(pieces, number), settings.column) for number in range(pieces)]
     return found
 
 
@@ -199,14 +199,7 @@ def _expanded(names: tuple[str, ...]) -> Iterator[str]:
         if name.startswith("hf:") or not path.is_dir() or is_saved:
             yield name
             continue
-        files = sorted(each for each in path.rglob("*") if each.suffix.lower() in _FORMATS)
-        if not files:
-            raise InputError(
-                "The folder holds no text, JSON lines, csv or parquet file.",
-                name,
-                "name files, or another folder",
-            )
-        yield from map(str, files)
+        yield from map(str, files_behind(name, TEXTS))
 
 
 def _open(name: str, column: str) -> Any:
@@ -223,7 +216,8 @@ def _open(name: str, column: str) -> Any:
         elif not path.exists():
             raise InputError("There is no such file or folder.", name, "mend texts.files")
         else:
-            data = _open_file(path, load_dataset)
+            builder = builder_of(path, TEXTS)
+            data = load_dataset(builder, data_files=str(path), split="train", streaming=True)
         names = data.column_names or list(next(iter(data), {}))
     except (OSError, ValueError, DatasetGenerationError) as error:
         raise InputError(f"The texts cannot be read: {first_line(error)}", name, _MEND) from error
@@ -242,19 +236,6 @@ def _one_split(saved: Any, name: str) -> Any:
             f"name the folder of one, such as {name}/{next(iter(saved))}",
         )
     return saved
-
-
-def _open_file(path: Path, load_dataset: Any) -> Any:
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(
-            f"{path.suffix or 'a file without suffix'} is no kind of file that texts are read from.",
-            str(path),
-            "use " + ", ".join(_FORMATS),
-        )
-    if path.stat().st_size == 0:
-        raise InputError("The file is empty.", str(path), "leave it out of texts.files")
-    return load_dataset(kind, data_files=str(path), split="train", streaming=True)
 
 
 def need_training_extra() -> None:

@@ -107,7 +107,7 @@ def test_activations_computed_twice_give_the_same_gradients(folder, encoder, set
         opened = open_trainable(str(folder / encoder), settings, gradient_checkpointing=is_checkpointed)
         opened.model.train()
         decoder = opened.backbone.get_base_model() if settings.lora else opened.backbone
-        assert decoder.is_gradient_checkpointing == is_checkpointed
+        assert decoder.is_activation_checkpointing == is_checkpointed
         vectors = opened.module(opened.module.preprocess(TEXTS))["sentence_embedding"]
         (vectors * torch.arange(32)).sum().backward()
         found.append({name: w.grad for name, w in opened.model.named_parameters() if w.requires_grad})

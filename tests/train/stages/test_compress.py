@@ -12,6 +12,7 @@ from encoder.checkpoint import load_encoder
 from encoder.config import read_config
 from tests.train.stages.tiny_runs import losses, measured, recipe_of, rows, same_weights, train, weights
 from train.running.live import LiveEncoder
+from train.stages.compress import build_parts
 
 QUERIES = ["bar ben bin", "a text that is much longer than the others " * 3, "", "naïve"]
 FULL = {"adapter": {"lora": False}}
@@ -21,6 +22,25 @@ KINDS = pytest.mark.parametrize(
     [{}, FULL, MNTP, {"adapter": {"lora": False}, **MNTP}],
     ids=["lora", "full", "mntp", "mntp-full"],
 )
+
+
+# What is trained.
+
+
+def test_frozen_weights_are_kept_in_half_but_not_the_angles_of_positions(tmp_path, material):
+    parts = build_parts(recipe_of("compress", material, tmp_path), material / "backbone", half_base=True)
+    weights = {name: weight.dtype for name, weight in parts.objective.named_parameters()}
+    frozen = {name for name in weights if "lora_" not in name and not name.endswith("memory")}
+    assert {weights[name] for name in frozen} == {torch.bfloat16}
+    assert {weights[name] for name in weights.keys() - frozen} == {torch.float32}
+    angles = [buffer for name, buffer in parts.objective.named_buffers() if name.endswith("inv_freq")]
+    assert [buffer.dtype for buffer in angles] == [torch.float32] * len(angles) and angles
+
+
+def test_all_weights_that_are_trained_stay_whole(tmp_path, material):
+    recipe = recipe_of("compress", material, tmp_path, **FULL)
+    parts = build_parts(recipe, material / "backbone", half_base=True)
+    assert {weight.dtype for weight in parts.objective.parameters()} == {torch.float32}
 
 
 # What a run leaves.

@@ -1,6 +1,7 @@
 """Texts come in a repeatable, shuffled, endless stream; held-out ones never come, and bad files are named."""
 
 import json
+import logging
 import socket
 from collections import Counter
 from itertools import islice
@@ -176,6 +177,26 @@ def damaged_in_the_middle(tmp_path):
     content[middle : middle + 4000] = b"\xff" * 4000
     path.write_bytes(content)
     return path
+
+
+def test_the_library_says_nothing_of_a_damaged_file_and_has_its_voice_back(tmp_path):
+    path = write_jsonl(tmp_path / "texts.jsonl", [{"text": f"text {number}"} for number in range(99)])
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n{ torn" + " " * 20_000_000)  # far behind what is read at the opening
+    logger, lines = datasets.logging.get_logger(), []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    before = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity_warning()
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(InputError, match="cannot be read"):
+            first(stream_of(path), 200)
+        assert (lines, datasets.logging.get_verbosity()) == ([], datasets.logging.WARNING)
+        assert not datasets.are_progress_bars_disabled()
+    finally:
+        logger.removeHandler(handler)
+        datasets.logging.set_verbosity(before)
 
 
 def test_a_file_damaged_in_its_middle_is_named_when_it_is_read_to_there(tmp_path):
