@@ -37,8 +37,8 @@ _RECIPES: Mapping[str, type] = {
     "simcse": SimcseRecipe,
     "contrastive": ContrastiveRecipe,
 }
-# What may change when a run goes on: where it lies, and what is only looked at.
-_FREE = ("out", "card", "watch.log_steps", "watch.keep")
+# What may change when a run goes on: where it lies, what is only looked at, and memory for time.
+_FREE = ("out", "card", "watch.log_steps", "watch.keep", "schedule.gradient_checkpointing")
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,26 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
-from encoder.errors import CheckpointError, TrainingError
+from encoder.errors import CheckpointError, ConfigError, TrainingError
 from encoder.weights import first_line
 from train.running.arguments import decayed_names, rate_factor
 from train.running.devices import is_first_process
 from train.running.progress import ProgressCallback
 from train.running.run_folder import RunFolder, clear_unfinished, last_checkpoint, seal, step_of, thin_out
-from train.running.watcher import PREFIX, Watcher, first_look, is_collapsed
+from train.running.watcher import PREFIX, RANKS, Watcher, first_look, is_collapsed
 from train.settings import Schedule, Watch
 
 _MAKE_ROOM = "make room on the disk, then give the same command: it goes on from there"
+_LESS = (
+    "set schedule.gradient_checkpointing to true and give the same command: it goes on from there; or name another "
+    "folder with --out and lower schedule.device_batch, or mini_batch where the stage has one"
+)
 _LOWER = "lower schedule.learning_rate, set schedule.clip to 1, or schedule.dtype to 'float32'"
+# What a library may raise while it saves that no room on the disk would mend; both are a RuntimeError.
+_NOT_THE_DISK: tuple[type[Exception], ...] = (
+    torch.OutOfMemoryError,
+    *((torch.distributed.DistError,) if torch.distributed.is_available() else ()),
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,9 @@ class StageMixin:
             The measures of the checkpoint that is best by the recipe.
 
         Raises:
-            TrainingError: the loss or the gradient was not finite, the space collapsed, or a checkpoint or the log
-                could not be written.
+            ConfigError: the recipe stops by a rank that cannot be measured.
+            TrainingError: the loss or the gradient was not finite, the space collapsed, the device's memory was full,
+                or a checkpoint or the log could not be written.
         """
         if is_first_process():
             clear_unfinished(self.stage.folder)
@@ -92,17 +102,21 @@ class StageMixin:
         try:
             self.train(resume_from_checkpoint=checkpoint)  # type: ignore[attr-defined]
         except OSError as error:  # texts that cannot be read are an InputError
-            folder = self.stage.folder
-            kept = last_checkpoint(folder)
-            raise TrainingError(
-                f"The run's log could not be written: {first_line(error)}",
-                f"{folder.path}; the last good checkpoint is {kept}" if kept else str(folder.path),
-                _MAKE_ROOM,
-            ) from error
+            what = f"The run's log could not be written: {first_line(error)}"
+            raise TrainingError(what, self._place(), _MAKE_ROOM) from error
+        except torch.OutOfMemoryError as error:
+            what = f"The device has no memory left for step {self.state.global_step + 1}: {first_line(error)}"
+            raise TrainingError(what, self._place(), _LESS) from error
         finally:
             for callback in self.callback_handler.callbacks:
                 if isinstance(callback, ProgressCallback):
                     callback.close()
+
+    def _place(self) -> str:
+        """The run's folder and what is kept there, for an error."""
+        folder = self.stage.folder
+        kept = last_checkpoint(folder)
+        return f"{folder.path}; the last good checkpoint is {kept}" if kept else str(folder.path)
 
     def _take_state(self, checkpoint: Path) -> None:
         self.stage.load(checkpoint)
@@ -180,6 +194,12 @@ class StageMixin:
     def _stop_collapsed(self, measures: dict[str, float]) -> None:
         share = self.stage.watch.stop_below_rank_share
         start = first_look(self.state.log_history)
+        if share and not start.keys() >= set(RANKS):
+            raise ConfigError(
+                f"watch.stop_below_rank_share is {share:g}, and the rank cannot be measured.",
+                "watch.stop_below_rank_share",
+                "set it to 0, or hold out two texts or more (texts.held_out); pretraining has no such rank",
+            )
         if share and is_collapsed(start, measures, share):
             name = "effective_rank_centred"
             raise TrainingError(
@@ -191,15 +211,24 @@ class StageMixin:
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         target = self.stage.folder.checkpoint(self.state.global_step)
-        try:
+        with self._kept_or_gone(target):
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
-            _wait_for_all()  # each process writes its random state
-            if is_first_process():
+        # Each process writes its random state. That another one dies is no fault of these files.
+        _wait_for_all()
+        if is_first_process():
+            with self._kept_or_gone(target):
                 seal(target)
-                best = self.state.best_global_step if self.args.metric_for_best_model is not None else None
-                thin_out(self.stage.folder, keep=self.stage.watch.keep, best=best)
+            best = self.state.best_global_step if self.args.metric_for_best_model is not None else None
+            thin_out(self.stage.folder, keep=self.stage.watch.keep, best=best)
+
+    @contextlib.contextmanager
+    def _kept_or_gone(self, target: Path) -> Iterator[None]:
+        try:
+            yield
         except CheckpointError as error:  # weights that are not finite
             raise self._not_kept(target, error, _LOWER) from error
+        except _NOT_THE_DISK:
+            raise
         # For a full disk torch.save says RuntimeError.
         except (OSError, RuntimeError, SafetensorError) as error:
             raise self._not_kept(target, error, _MAKE_ROOM) from error

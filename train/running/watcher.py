@@ -21,6 +21,8 @@ PREFIX = "eval_"  # how a trainer logs the measures; the library looks for the b
 
 Measures = dict[str, float]
 
+RANKS = ("rank_me", "effective_rank_centred")  # a collapse shows in both
+
 
 class Watcher:
     """Looks at a model in training, always with the same held-out texts.
@@ -120,5 +122,4 @@ def is_collapsed(start: Mapping[str, float], now: Mapping[str, float], share: fl
 
     One alone is no collapse: a mean direction that grows lowers the raw rank, and centring takes it away.
     """
-    names = ("rank_me", "effective_rank_centred")
-    return all(name in start and name in now and now[name] < share * start[name] for name in names)
+    return all(name in start and name in now and now[name] < share * start[name] for name in RANKS)

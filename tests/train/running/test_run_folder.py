@@ -132,10 +132,12 @@ def test_a_key_that_is_there_no_more_is_named(folder):
         begin(folder, _whole(_RECIPE))
 
 
-def test_where_it_lies_and_what_is_only_looked_at_may_change(folder):
+def test_where_it_lies_and_what_changes_no_weights_may_change(folder):
     begin(folder, CONTENT)
     checkpoint(folder, 1)
-    begin(folder, changed(recipe={"out": "elsewhere", "card": {"name": "x"}, "watch": {"keep": 5}}))
+    schedule = {**CONTENT["recipe"]["schedule"], "gradient_checkpointing": True}
+    elsewhere = {"out": "elsewhere", "card": {"name": "x"}, "watch": {"keep": 5}, "schedule": schedule}
+    begin(folder, changed(recipe=elsewhere))
     assert last_checkpoint(folder)
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from encoder.errors import CheckpointError, TrainingError
+from encoder.errors import CheckpointError, ConfigError, TrainingError
 from tests.train.running.toy import Run
 from train.running.run_folder import last_checkpoint, step_of
 
@@ -249,6 +249,21 @@ def test_a_collapse_stops_the_run_where_the_recipe_asks_for_that_and_earlier_che
         run.run()
     assert caught.value.where == str(tmp_path)
     assert steps_of(run) == [3]
+
+
+@pytest.mark.parametrize("lost", ["rank_me", "effective_rank_centred"])
+def test_a_stop_by_a_rank_that_cannot_be_measured_is_refused_before_training(tmp_path, lost):
+    def measures(step):
+        return {name: value for name, value in collapsing(step).items() if name != lost}
+
+    run = Run(tmp_path, watch={"stop_below_rank_share": 0.4}, measures=measures)
+    with pytest.raises(
+        ConfigError, match=r"stop_below_rank_share is 0\.4, and the rank cannot be measured"
+    ) as caught:
+        run.run()
+    assert run.model.calls == 0
+    assert caught.value.where == "watch.stop_below_rank_share"
+    assert "set it to 0, or hold out two texts or more" in caught.value.fix
 
 
 # The disk.
