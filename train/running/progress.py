@@ -82,6 +82,19 @@ class ProgressCallback(TrainerCallback):
         """Keeps the time of a checkpoint out of the tokens per second."""
         self._last = self._now(state)
 
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Says so where the model was better before it was trained: that look is no candidate for the result."""
+        name, best = args.metric_for_best_model, state.best_metric
+        start = first_look(state.log_history).get(str(name))
+        if not is_first_process() or start is None or best is None:
+            return
+        if (best < start) if args.greater_is_better else (best > start):
+            shown = _SHOWN[PREFIX + name][0]
+            self._note(
+                f"{shown} was better at the start ({start:.4g}) than at any checkpoint, of which the best "
+                f"({best:.4g}, step {state.best_global_step:,}) is kept"
+            )
+
     def close(self) -> None:
         """Closes the curves, however the run ended."""
         if self._curves is not None:

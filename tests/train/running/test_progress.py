@@ -126,6 +126,36 @@ def test_curves_have_what_the_rows_have_and_each_step_once_however_often_the_run
 
 
 @pytest.mark.parametrize(
+    ("best_by", "measures", "said"),
+    [
+        (
+            "known_items",
+            {0: 50.0, 3: 20.0, 6: 10.0},
+            ["known items was better at the start (50) than", "(20, step 3) is kept"],
+        ),
+        (
+            "held_out_loss",
+            {0: 1.5, 3: 3.0, 6: 2.25},
+            ["held-out loss was better at the start (1.5)", "(2.25, step 6)"],
+        ),
+        ("known_items", {0: 20.0, 3: 20.0, 6: 10.0}, []),
+        ("held_out_loss", {0: 3.0, 3: 4.0, 6: 2.0}, []),
+        ("last", {0: 50.0, 3: 20.0, 6: 10.0}, []),
+    ],
+)
+def test_a_start_that_was_better_than_every_checkpoint_is_said_at_the_end(tmp_path, best_by, measures, said):
+    run = Run(
+        tmp_path,
+        watch={"best_by": best_by},
+        measures=lambda step: {"known_items": measures[step], "held_out_loss": measures[step]},
+    )
+    run.run()
+    lines = [line for line in run.notes if "at the start" in line]
+    assert len(lines) == bool(said)
+    assert all(part in lines[0] for part in said)
+
+
+@pytest.mark.parametrize(
     ("seconds", "said"),
     [
         (0.2, "0 s"),
