@@ -14,8 +14,6 @@ from train.running.devices import world_size
 from train.running.run_folder import RunFolder
 from train.settings import Schedule, Watch
 
-_NO_MOST = 1e9  # clips nothing
-
 
 def training_arguments(
     kind: type,
@@ -39,9 +37,11 @@ def training_arguments(
         more: arguments of that kind alone.
 
     Raises:
-        ConfigError: the batch cannot be spread over the devices, or AdamW cannot take the betas.
+        ConfigError: the batch cannot be spread over the devices, AdamW cannot take the betas, or the rate does not
+            rise to its highest.
     """
     check_betas(schedule)
+    check_warmup(schedule)
     is_cpu = choose_placement(device).device.type == "cpu"
     device_batch, accumulation = batch_plan(schedule, world_size())
     best_by = best_by if watch.best_by == "auto" else watch.best_by
@@ -98,6 +98,20 @@ def check_betas(schedule: Schedule) -> None:
             f"schedule.betas is {list(schedule.betas)}, expected two numbers from 0, below 1",
             "schedule.betas",
             "write betas = [0.9, 0.999]",
+        )
+
+
+def check_warmup(schedule: Schedule) -> None:
+    """Refuses a rate that does not rise to its highest.
+
+    Raises:
+        ConfigError: it begins above it.
+    """
+    if schedule.warmup_from > schedule.learning_rate:
+        raise ConfigError(
+            f"schedule.warmup_from is {schedule.warmup_from:g}, above schedule.learning_rate {schedule.learning_rate:g}",
+            "schedule.warmup_from",
+            f"set it to at most {schedule.learning_rate:g}, which is the highest rate",
         )
 
 

@@ -78,6 +78,40 @@ def test_betas_that_adamw_cannot_take_are_refused(betas):
         check_betas(Schedule(steps=1, betas=betas))
 
 
+@pytest.mark.parametrize(
+    ("changes", "what", "fix"),
+    [
+        (
+            {"warmup_from": 2e-4},
+            "schedule.warmup_from is 0.0002, above schedule.learning_rate 0.0001",
+            "at most 0.0001",
+        ),
+    ],
+)
+def test_a_rate_that_does_not_rise_to_its_highest_is_refused(tmp_path, changes, what, fix):
+    with pytest.raises(ConfigError) as caught:
+        arguments(tmp_path, Schedule(**{"steps": 3, "dtype": "float32", **changes}))
+    assert what in caught.value.what
+    assert fix in caught.value.fix
+
+
+def test_a_rate_that_begins_at_its_highest_and_a_warmup_up_to_the_last_step_are_fine(tmp_path):
+    schedule = Schedule(steps=3, warmup_steps=2, warmup_from=1e-4, dtype="float32")
+    assert arguments(tmp_path, schedule).max_steps == 3
+
+
+def test_several_gpus_without_torchrun_do_not_multiply_the_batch(tmp_path):
+    class OfFourGpus(TrainingArguments):
+        def __post_init__(self):
+            super().__post_init__()
+            self._n_gpu = 4
+
+    schedule = Schedule(steps=3, batch=12, dtype="float32")
+    made = training_arguments(OfFourGpus, schedule, Watch(), RunFolder(tmp_path), device="cpu")
+    assert made.n_gpu == 1
+    assert made.train_batch_size == 12
+
+
 def arguments(tmp_path, schedule=None, watch=None, **more):
     schedule = schedule or Schedule(steps=3, dtype="float32")
     return training_arguments(
