@@ -385,6 +385,7 @@ def make_training(folder):
     (folder / "recipes").mkdir()
     for recipe in (ROOT / "recipes").glob("tiny*.toml"):
         text = re.sub(r"^steps = .*", "steps = 4", read(recipe), flags=re.M)
+        text = re.sub(r"^warmup_steps = .*", "warmup_steps = 1", text, flags=re.M)
         text = re.sub(r"^evaluate_steps = .*", "evaluate_steps = 4", text, flags=re.M)
         text = re.sub(r"^batch = .*", "batch = 8", text, flags=re.M)
         (folder / "recipes" / recipe.name).write_text(text, encoding="utf-8")

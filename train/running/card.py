@@ -12,7 +12,7 @@ from encoder.atomic import write_bytes
 _MEASURES = {
     "held_out_loss": "loss of the objective on held-out texts",
     "bits_per_byte": "bits that a byte of held-out text costs",
-    "known_items": "nDCG@10 x 100: first halves of held-out texts look for their second halves",
+    "known_items": "nDCG@10 x 100: held-out queries, or first halves of texts, look for their document or second half",
     "effective_rank": "directions that the held-out vectors fill (raw)",
     "effective_rank_centred": "the same without their mean",
     "rank_me": "RankMe of the held-out vectors",
