@@ -1,4 +1,4 @@
-"""The trainer of sentence-transformers as stages 2 and 3 use it."""
+"""The trainer of sentence-transformers as stages 2 and 3 use it. Shapes: B batch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,7 @@ from sentence_transformers.sentence_transformer.data_collator import SentenceTra
 from train.running.trainer import StageMixin
 
 QUERY_COLUMNS = ("anchor", "text")
+_NUMBER = "number"
 
 
 class ContrastiveTrainer(StageMixin, SentenceTransformerTrainer):
@@ -43,7 +44,10 @@ class ContrastiveTrainer(StageMixin, SentenceTransformerTrainer):
 
 
 class ColumnCollator(SentenceTransformerDataCollator):
-    """Tokenises columns, queries and documents each to their own length.
+    """Tokenises columns, queries and documents each to their own length; the column `number` says which rows they are.
+
+    The batch has the numbers under `number`, int64 [B]. The library knows them as labels, so that its samplers do
+    not take them for texts.
 
     Args:
         module: whose `preprocess` it is.
@@ -51,7 +55,16 @@ class ColumnCollator(SentenceTransformerDataCollator):
     """
 
     def __init__(self, module: Any, longest: Mapping[str, int]) -> None:
-        super().__init__(preprocess_fn=module.preprocess, valid_label_columns=[], max_length=dict(longest))
+        super().__init__(
+            preprocess_fn=module.preprocess, valid_label_columns=[_NUMBER], max_length=dict(longest)
+        )
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        """A batch of rows."""
+        batch = super().__call__(features)
+        if "label" in batch:
+            batch[_NUMBER] = batch.pop("label")
+        return batch
 
     def _get_task_for_column(
         self, column_name: str, column_position: int, router_mapping: dict[str, str]

@@ -1,8 +1,9 @@
 """Stage 3: supervised contrastive learning from pairs of query and document."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ _SAID = {
     "empty": "without anchor or positive",
     "doubled": "that were there twice",
     "not taken": "beyond the most that are taken",
-    "near held-out": "that share a text with those",
+    "near held-out": "that share a text with what is held out",
     "trained": "to train on",
 }
 
@@ -106,9 +107,9 @@ def contrastive(recipe: ContrastiveRecipe, note: Note, *, device: str = "auto") 
 def _train(
     recipe: ContrastiveRecipe, folder: RunFolder, data: dict[str, str], note: Note, device: str
 ) -> Measures:
-    pairs = join_small(
-        read_pairs(recipe.pairs, held_out=recipe.held_out, seed=recipe.schedule.seed), recipe.schedule.batch
-    )
+    texts = None if recipe.texts is None else TextStream(recipe.texts).held_out
+    every = read_pairs(recipe.pairs, held_out=recipe.held_out, texts=texts or (), seed=recipe.schedule.seed)
+    pairs = join_small(every, recipe.schedule.batch)
     _tell_counts(pairs, recipe, note)
     device_batch, _ = batch_plan(recipe.schedule, world_size())
     arguments = training_arguments(
@@ -133,16 +134,15 @@ def _train(
         note(line)
     prefixes = _prefixes(opened.config, pairs)
     trainer = _trainer(recipe, opened, pairs, prefixes, arguments, device)
-    watcher = _watcher(recipe, opened, pairs, prefixes, device)
+    watch = partial(_watcher, recipe, pairs=pairs, prefixes=prefixes, texts=texts, device=device)
     keeper = opened.keeper(_entry(recipe, data))
-    stage = Stage(folder, recipe.schedule, recipe.watch, watcher, keeper.save, keeper.load)
+    stage = Stage(folder, recipe.schedule, recipe.watch, watch(opened), keeper.save, keeper.load)
     measures = train_stage(trainer, stage, note)
     if trainer.is_world_process_zero():
         result = _Result(keeper, trainer.best_step(), measures)
         if recipe.soup > 1:
             soup, averaged = _soup(recipe, folder, data, arguments)
-            seen = _watcher(recipe, averaged, pairs, prefixes, device).look()
-            result = _better(result, soup._replace(measures=seen), note)
+            result = _better(result, soup._replace(measures=watch(averaged).look()), note)
         measures = result.measures
         _publish(recipe, folder, result, note)
     return measures
@@ -278,13 +278,14 @@ def _prefixes(config: EncoderConfig, pairs: PairData) -> _Prefixes:
 
 def _prefixed(name: str, part: Dataset, prefixes: _Prefixes) -> Dataset:
     """The data set with the prefix before every text, put there when a row is read."""
+    before = {"anchor": prefixes.queries[name]}
 
     def transform(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return {
-            column: [
-                (prefixes.queries[name] if column == "anchor" else prefixes.document) + text for text in texts
-            ]
-            for column, texts in batch.items()
+            column: values
+            if column == "number"
+            else [before.get(column, prefixes.document) + text for text in values]
+            for column, values in batch.items()
         }
 
     return part.with_transform(transform)
@@ -298,7 +299,13 @@ def _guide(recipe: ContrastiveRecipe, opened: Trainable, prefixes: _Prefixes, de
 
 
 def _watcher(
-    recipe: ContrastiveRecipe, opened: Trainable, pairs: PairData, prefixes: _Prefixes, device: str
+    recipe: ContrastiveRecipe,
+    opened: Trainable,
+    *,
+    pairs: PairData,
+    prefixes: _Prefixes,
+    texts: Sequence[str] | None,
+    device: str,
 ) -> Watcher:
     """Looks at held-out pairs, or texts where none are; and at the spectrum of held-out texts, or of documents."""
     known = [
@@ -307,8 +314,8 @@ def _watcher(
         for row in part
     ]
     Random(recipe.schedule.seed).shuffle(known)  # the first ones are used, and should be of all data sets
-    texts = [document for _, document in known]
-    if recipe.texts is not None:
-        texts = [prefixes.document + text for text in TextStream(recipe.texts).held_out]
+    documents = [document for _, document in known]
+    if texts is not None:
+        documents = [prefixes.document + text for text in texts]
     encoder = opened.live(compute_dtype(recipe.schedule, device))
-    return Watcher(encoder, texts, known_items=recipe.watch.known_items, pairs=known or None)
+    return Watcher(encoder, documents, known_items=recipe.watch.known_items, pairs=known or None)

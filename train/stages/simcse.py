@@ -119,11 +119,12 @@ def _train(
 
 
 def _as_rows(stream: TextStream) -> Any:
-    """The texts as an endless data set of the library, with one column `text`."""
+    """The texts as an endless data set of the library: a column `text`, and their `number` in the stream."""
     from datasets import Features, IterableDataset, Value
 
-    def rows() -> Iterator[dict[str, str]]:
-        for text in stream:
-            yield {"text": text}
+    def rows() -> Iterator[dict[str, str | int]]:
+        for number, text in enumerate(stream):
+            yield {"text": text, "number": number}
 
-    return IterableDataset.from_generator(rows, features=Features({"text": Value("string")}))
+    features = Features({"text": Value("string"), "number": Value("int64")})
+    return IterableDataset.from_generator(rows, features=features)

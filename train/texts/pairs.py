@@ -22,6 +22,7 @@ from train.texts.pair_files import open_columns
 
 _READ_AT_ONCE = 10_000
 _NO_SOURCE = "none"
+_OURS = "\x01"  # before a name that is not among a file's own; a zero byte would end it for pyarrow
 
 Numbers = NDArray[np.uint64]
 
@@ -31,11 +32,12 @@ class PairData:
     """What a stage trains on, by name of the data set.
 
     Attributes:
-        train: data sets of the library with the columns anchor, positive, negative_1, negative_2, ...
+        train: data sets of the library with the columns anchor, positive, negative_1, negative_2, ..., and number:
+            of the row, from 0 through all files of all `Pairs` one after the other.
         held_out: the same of pairs whose texts are not among those of `train`; anchor and positive alone.
         instructions: what the queries of a data set ask for, where they ask for something.
         counts: of the rows of each `Pairs`: read, empty (anchor or positive), doubled, not taken (beyond `most`),
-            held out, near held-out (share a text with a held-out pair), trained.
+            held out, near held-out (share a text with what is held out), trained.
         left_out: rows of data sets that `join_small` found no batch for.
     """
 
@@ -67,7 +69,12 @@ class _Source:
 
 
 def read_pairs(
-    settings: Sequence[Pairs], *, held_out: int = 0, seed: int = 0, cache: Path | None = None
+    settings: Sequence[Pairs],
+    *,
+    held_out: int = 0,
+    texts: Sequence[str] = (),
+    seed: int = 0,
+    cache: Path | None = None,
 ) -> PairData:
     """Pairs as a recipe names them.
 
@@ -76,6 +83,7 @@ def read_pairs(
     Args:
         settings: the data sets.
         held_out: pairs held out of all data sets together.
+        texts: held out too: pairs with one of them are not trained on.
         seed: of what is drawn.
         cache: folder for mapped files; None for the library's own.
 
@@ -85,12 +93,16 @@ def read_pairs(
     """
     _check_names(settings)
     sources = [_read(each, seed, cache) for each in settings]
-    held = _hold_out(sources, held_out, seed)
+    held = _hold_out(sources, held_out, texts, seed)
     found = PairData()
+    first = 0  # number of the source's first row
     with quiet_datasets():
         for source, rows in zip(sources, held, strict=True):
             name, instruction = source.settings.name, source.settings.instruction
-            train, kept = _split(source, source.used), _split(source, rows, with_negatives=False)
+            kept = _split(source, rows, with_negatives=False)
+            source.data = source.data.add_column(f"{_OURS}number", np.arange(first, first + len(source.data)))
+            first += len(source.data)
+            train = _split(source, source.used)
             _need_new(name, found.train.keys() & train.keys())
             found.train |= train
             found.held_out |= kept
@@ -100,9 +112,10 @@ def read_pairs(
     if not found.train:
         total = sum(map(len, held))
         raise InputError(
-            f"Nothing is left to train on: of the pairs {total} are held out, the others share texts with those.",
+            f"Nothing is left to train on: of the pairs {total} are held out, the others share texts with those"
+            + (" or with held-out texts." if texts else "."),
             "held_out",
-            "lower held_out, or name more files",
+            "lower held_out" + (" or texts.held_out" if texts else "") + ", or name more files",
         )
     return found
 
@@ -261,8 +274,10 @@ def _scattered(keys_N2: Numbers, seed: int, purpose: str) -> Numbers:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _hold_out(sources: Sequence[_Source], count: int, seed: int) -> list[NDArray[np.int64]]:
-    """Takes pairs out of use, all data sets together, and with them every row that shares a text with one.
+def _hold_out(
+    sources: Sequence[_Source], count: int, texts: Sequence[str], seed: int
+) -> list[NDArray[np.int64]]:
+    """Takes pairs out of use, all data sets together, and every row that has a text of one, or one of the texts.
 
     Returns:
         The rows held out, an array a source.
@@ -270,12 +285,12 @@ def _hold_out(sources: Sequence[_Source], count: int, seed: int) -> list[NDArray
     drawn = [_scattered(source.rows.keys_N2[source.used], seed, "held out") for source in sources]
     everything = np.concatenate(drawn) if drawn else np.empty(0, dtype=np.uint64)
     limit = np.sort(everything)[:count]
-    held, texts = [], [np.empty(0, dtype=np.uint64)]
+    held, keys = [], [np.array([_key(text) for text in texts if _is_text(text)], dtype=np.uint64)]
     for source, numbers in zip(sources, drawn, strict=True):
         is_held = np.isin(numbers, limit)
         held.append(source.used[is_held])
-        texts.append(source.rows.keys_N2[held[-1]].ravel())
-    known = np.unique(np.concatenate(texts))
+        keys.append(source.rows.keys_N2[held[-1]].ravel())
+    known = np.unique(np.concatenate(keys))
     for source, rows in zip(sources, held, strict=True):
         own = np.concatenate([source.rows.keys_N2, source.rows.negatives_NH], axis=1)[source.used]
         is_near = np.isin(own, known).any(axis=1)
@@ -307,12 +322,13 @@ def _with_columns(
 ) -> Any:
     """The rows with our names of columns; `has_NH` [N, H] says which hard negatives there are, `count` in each."""
     kept = [settings.anchor, settings.positive, *settings.negatives[: has_NH.shape[1]]]
-    part = data.select(numbers).select_columns(kept)
     ours = ["anchor", "positive", *(f"negative_{place}" for place in range(1, len(kept) - 1))]
-    # By way of names that cannot be among the file's own: its "positive" may be our "anchor".
-    part = part.rename_columns({old: f"\x00{new}" for old, new in zip(kept, ours, strict=True)})
-    part = part.rename_columns({f"\x00{new}": new for new in ours})
-    wanted = ours[: 2 + count]
+    number = [name for name in ("number",) if _OURS + name in data.column_names]
+    part = data.select(numbers).select_columns(kept + [_OURS + name for name in number])
+    # In two steps: the file's "positive" may be our "anchor".
+    part = part.rename_columns({old: _OURS + new for old, new in zip(kept, ours, strict=True)})
+    part = part.rename_columns({_OURS + new: new for new in ours + number})
+    wanted = ours[: 2 + count] + number
     if not has_NH[:, :count].all():
         part = part.map(_moved_up, batched=True, fn_kwargs={"columns": ours[2:]}, load_from_cache_file=False)
     return part.select_columns(wanted)

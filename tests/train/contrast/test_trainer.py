@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from datasets import Dataset
 from sentence_transformers import SentenceTransformerTrainer
+from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 
 from tests.train.contrast.oracle import tiny_model
 from train.contrast.trainer import ColumnCollator, ContrastiveTrainer
@@ -39,6 +41,21 @@ def test_the_columns_keep_their_order(module):
     batch = ColumnCollator(module, {"query": 3, "document": 5})(ROWS)
     names = [name.removesuffix("_input_ids") for name in batch if name.endswith("_input_ids")]
     assert names == ["anchor", "positive", "negative_1"]
+
+
+def test_the_numbers_of_rows_are_no_text(module):
+    rows = [{**row, "number": number} for number, row in enumerate(ROWS, start=7)]
+    batch = ColumnCollator(module, {"query": 3, "document": 5})(rows)
+    assert batch["number"].tolist() == [7, 8]
+    plain = ColumnCollator(module, {"query": 3, "document": 5})(ROWS)
+    assert batch.keys() - plain.keys() == {"number"}
+
+
+def test_the_sampler_takes_no_number_of_a_row_for_a_text(module):
+    data = Dataset.from_dict({"anchor": ["1", "0"], "positive": ["a", "b"], "number": [0, 1]})
+    labels = ColumnCollator(module, {}).valid_label_columns
+    batches = NoDuplicatesBatchSampler(data, batch_size=2, drop_last=True, valid_label_columns=labels)
+    assert [sorted(rows) for rows in batches] == [[0, 1]]
 
 
 class _Trainer(ContrastiveTrainer):

@@ -13,6 +13,7 @@ from encoder.weights import read_tensors
 from tests.encoder.tiny import tiny_backbone, tiny_config, tiny_tokenizer
 from tests.train.stages.tiny_runs import WORDS
 from train.adapter import attach_adapter
+from train.contrast.trainer import ContrastiveTrainer
 from train.recipe import build_recipe
 from train.settings import Adapter, ContrastiveRecipe, SimcseRecipe
 
@@ -131,6 +132,19 @@ def train(stage: str, *places, stop_at: int | None = None, **sections) -> tuple[
 
     work = {"simcse": simcse, "contrastive": contrastive}[stage]
     return work(recipe_of(stage, *places, **sections), note, device="cpu"), notes
+
+
+def spoil(patch, *, step: int) -> None:
+    """Makes a memory token NaN before a step, as a broken device or a mad learning rate would."""
+    train_on = ContrastiveTrainer.training_step
+
+    def training_step(self, model, *rest):
+        if self.state.global_step + 1 == step:
+            with torch.no_grad():
+                dict(model.named_parameters())["0.model.memory"][0, 0] = float("nan")
+        return train_on(self, model, *rest)
+
+    patch.setattr(ContrastiveTrainer, "training_step", training_step)
 
 
 def tensors(folder: Path) -> dict:

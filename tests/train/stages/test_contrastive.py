@@ -1,17 +1,19 @@
 """Stage 3 as a stage: pairs of several data sets, their instructions, and what every option leaves on disk."""
 
 import json
+import re
 
 import pytest
 import torch
 
 from encoder.checkpoint import load_encoder
 from encoder.config import Prompts, read_config
-from encoder.errors import ConfigError, InputError
+from encoder.errors import ConfigError, InputError, TrainingError
 from tests.encoder.tiny import tiny_tokenizer
 from tests.train.stages.contrast_runs import (
     ONE_STEP,
     read_rows,
+    spoil,
     train,
     write_adapted,
     write_encoder,
@@ -262,7 +264,7 @@ def test_texts_of_held_out_pairs_are_never_trained_on(folder, tmp_path, seen, wa
     assert len(watched["pairs"]) == 8
     assert len(trained) > 60
     assert not held_out & trained
-    assert "that share a text with those" in notes[0]
+    assert "that share a text with what is held out" in notes[0]
 
 
 def test_small_data_sets_are_joined_or_left_out_and_told(folder, tmp_path, seen):
@@ -325,6 +327,40 @@ def test_known_items_are_halves_of_texts_where_no_pairs_are_held_out(folder, tmp
     assert watched["pairs"] is None
     assert len(watched["texts"]) == 10
     assert "known_items" in measures
+
+
+def test_pairs_with_a_text_that_is_watched_are_not_trained_on(folder, tmp_path, watched, seen):
+    pairs = read_rows(folder / "pairs.jsonl")
+    (tmp_path / "texts.txt").write_text("\n".join(row["positive"] for row in pairs), encoding="utf-8")
+    _, notes = train(
+        "contrastive",
+        tmp_path / "run",
+        folder / "whole",
+        {"pairs": folder / "pairs.jsonl"},
+        held_out=0,
+        texts={"files": [str(tmp_path / "texts.txt")], "held_out": 10},
+        schedule={"steps": 4, "batch": 8},
+        watch={"best_by": "last"},
+    )
+    assert "10 that share a text with what is held out, 30 to train on" in notes[0]
+    trained = {text for _, documents in seen for text in documents}
+    assert trained and trained.isdisjoint(watched["texts"])
+
+
+def test_a_loss_that_is_not_finite_names_the_rows_of_its_batch(folder, tmp_path, monkeypatch):
+    rows = read_rows(folder / "pairs.jsonl")[:8]
+    spoil(monkeypatch, step=2)
+    sections = {"held_out": 0, "watch": {"best_by": "last"}}
+    with pytest.raises(TrainingError) as caught:
+        train(
+            "contrastive",
+            tmp_path / "run",
+            folder / "whole",
+            {"p": write_rows(tmp_path / "p.jsonl", rows)},
+            **sections,
+        )
+    said = re.fullmatch(r"The loss is nan at step 2, in a batch of the items \[(.*)\]\.", caught.value.what)
+    assert said and sorted(map(int, said[1].split(", "))) == list(range(8))
 
 
 # What is refused.

@@ -7,11 +7,12 @@ import pytest
 
 from encoder.checkpoint import load_encoder
 from encoder.config import read_config
-from encoder.errors import ConfigError
+from encoder.errors import ConfigError, TrainingError
 from tests.train.stages.contrast_runs import (
     LORA,
     Stopped,
     largest_difference,
+    spoil,
     tensors,
     train,
     write_adapted,
@@ -70,6 +71,14 @@ def test_every_checkpoint_and_the_result_load_by_themselves(whole_run, adapter_r
         found = [_vectors(place) for place in places]
         assert abs(found[0] - found[1]).max() > 1e-4
         assert min(abs(found[2] - each).max() for each in found[:2]) < 1e-6
+
+
+def test_a_loss_that_is_not_finite_names_the_texts_of_its_batch(folder, tmp_path, monkeypatch):
+    spoil(monkeypatch, step=2)
+    with pytest.raises(
+        TrainingError, match=r"loss is nan at step 2, in a batch of the items \[8, 9, .*, 15\]"
+    ):
+        train("simcse", tmp_path / "run", folder / "whole", folder / "texts.txt")
 
 
 def test_the_history_has_both_stages(whole_run):

@@ -47,7 +47,10 @@ def _read(tmp_path, *given, **options):
 
 
 def _as_rows(data):
-    return {name: [tuple(row.values()) for row in part] for name, part in data.items()}
+    return {
+        name: [tuple(text for column, text in row.items() if column != "number") for row in part]
+        for name, part in data.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["pairs.parquet", "pairs.csv", "pairs.jsonl", "pairs.json"])
@@ -55,7 +58,37 @@ def test_every_kind_of_file_is_read(tmp_path, name):
     rows = [{"q": "NA", "a": "null", "more": "x"}, {"q": 'a "b", c', "a": "007", "more": ""}]
     found = _read(tmp_path, Pairs("set", (_write(tmp_path, rows, name),), anchor="q", positive="a"))
     assert _as_rows(found.train) == {"set": [("NA", "null"), ('a "b", c', "007")]}
-    assert found.train["set"].column_names == ["anchor", "positive"]
+    assert found.train["set"].column_names == ["anchor", "positive", "number"]
+
+
+def test_rows_are_numbered_through_all_files_and_keep_their_numbers(tmp_path):
+    gap, whole = (
+        {"anchor": "", "positive": "x", "negative": ""},
+        [{**row, "negative": ""} for row in _rows(2)],
+    )
+    hard = {"anchor": "q", "positive": "p", "negative": "n"}
+    first = Pairs("a", (_write(tmp_path, [gap, *whole, hard], "a.jsonl"),), negatives=("negative",))
+    found = _read(tmp_path, first, Pairs("b", (_write(tmp_path, _rows(2, 9), "b.csv"),)))
+    numbers = {name: part["number"][:] for name, part in found.train.items()}
+    assert numbers == {"a": [3], "a-0-negatives": [1, 2], "b": [4, 5]}
+
+
+def test_pairs_with_a_held_out_text_are_not_trained_on(tmp_path):
+    rows = [
+        {"anchor": f"query {n}", "positive": f"answer {n}", "negative": f"answer {n + 4}"} for n in range(9)
+    ]
+    pairs = Pairs("set", (_write(tmp_path, rows),), negatives=("negative",))
+    found = _read(tmp_path, pairs, texts=["answer 5", "query 8", "elsewhere", " "])
+    assert found.train["set"]["number"][:] == [0, 2, 3, 4, 6, 7]  # 1 has one as a hard negative
+    assert found.counts["set"]["near held-out"] == 3
+    assert found.held_out == {}
+
+
+def test_pairs_that_all_have_held_out_texts_are_refused(tmp_path):
+    pairs = Pairs("set", (_write(tmp_path, _rows(2)),))
+    with pytest.raises(InputError, match="share texts with those or with held-out texts") as caught:
+        _read(tmp_path, pairs, texts=["query 0", "answer 1"])
+    assert "texts.held_out" in caught.value.fix
 
 
 def test_folders_and_kinds_are_read_together(tmp_path):
@@ -79,7 +112,7 @@ def test_columns_may_have_each_others_names(tmp_path):
         "set", (_write(tmp_path, rows),), anchor="positive", positive="negative_1", negatives=("anchor",)
     )
     found = _read(tmp_path, given).train["set"]
-    assert found[0] == {"anchor": "query", "positive": "wrong", "negative_1": "answer"}
+    assert found[0] == {"anchor": "query", "positive": "wrong", "negative_1": "answer", "number": 0}
 
 
 def test_rows_without_text_and_doubled_pairs_are_counted(tmp_path):
@@ -120,7 +153,7 @@ def test_each_number_of_hard_negatives_is_a_data_set_of_its_own(tmp_path):
         "set-1-negatives": [("q3", "a3", "y3"), ("q4", "a4", "x4")],
         "set-0-negatives": [("q2", "a2")],
     }
-    assert found.train["set-1-negatives"].column_names == ["anchor", "positive", "negative_1"]
+    assert found.train["set-1-negatives"].column_names == ["anchor", "positive", "negative_1", "number"]
 
 
 def test_sources_are_data_sets_of_their_own_with_one_instruction(tmp_path):
@@ -283,7 +316,7 @@ def test_data_sets_that_fill_no_batch_are_joined_if_they_are_alike(tmp_path):
 
 @pytest.mark.parametrize(("kind", "batches"), [(ProportionalBatchSampler, 2), (RoundRobinBatchSampler, 0)])
 def test_samplers_of_the_library_pass_over_a_data_set_that_fills_no_batch(tmp_path, kind, batches):
-    parts = [part for part in _small(tmp_path).train.values() if part.num_columns == 2][:2]
+    parts = [part for part in _small(tmp_path).train.values() if "negative_1" not in part.column_names][:2]
     assert [len(part) for part in parts] == [5, 3]
     samplers = [
         NoDuplicatesBatchSampler(part, batch_size=4, drop_last=True, generator=torch.Generator(), seed=0)
