@@ -67,8 +67,15 @@ def train_stage(
         The measures of the best checkpoint.
 
     Raises:
+        ConfigError: the recipe stops by a rank or keeps by a score that cannot be measured.
         TrainingError: it had to stop; the last good checkpoint is kept.
     """
+    schedule = stage.schedule
+    if schedule.warmup_steps >= schedule.steps:
+        note(
+            f"note: the rate never reaches schedule.learning_rate, since {schedule.warmup_steps:,} steps of warm-up "
+            f"are not below the {schedule.steps:,} of the run"
+        )
     trainer.prepare(stage)
     trainer.add_callback(ProgressCallback(stage.folder, note, lambda: trainer.tokens_seen))
     measures = trainer.run()

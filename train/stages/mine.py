@@ -78,14 +78,24 @@ def mine(recipe: MineRecipe, note: Note, *, device: str = "auto") -> dict[str, A
             found = _mine_one(pairs, searcher, recipe)
             write(name, anchors, positives, found)
             counts[name] = _count(found, recipe.negatives)
-            note(
-                f"{name}: {counts[name]['pairs']:,} pairs, {counts[name]['partly']:,} with fewer than "
-                f"{recipe.negatives} hard negatives, {counts[name]['none']:,} with none"
-            )
+            note(_told(name, counts[name], recipe))
     total = {
         key: sum(each[key] for each in counts.values()) for key in ("pairs", "complete", "partly", "none")
     }
     return {**total, "sets": counts, "out": str(out)}
+
+
+def _told(name: str, counts: dict[str, int], recipe: MineRecipe) -> str:
+    """What was found for a data set, and what to change where that is little."""
+    line = (
+        f"{name}: {counts['complete']:,} of {counts['pairs']:,} pairs have {recipe.negatives} hard negatives"
+    )
+    if counts["partly"]:
+        line += f", {counts['partly']:,} fewer"
+    line += f", {counts['none']:,} none"
+    if 2 * counts["none"] > counts["pairs"]:
+        line += f" (a lower margin than {recipe.margin} finds more, as does a better encoder)"
+    return line
 
 
 def _check(recipe: MineRecipe, out: Path) -> None:

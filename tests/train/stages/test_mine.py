@@ -11,7 +11,7 @@ from encoder.save import save_encoder
 from tests.encoder.tiny import tiny_backbone, tiny_config, tiny_tokenizer
 from train.settings import MineRecipe, Pairs
 from train.stages import mine as module
-from train.stages.mine import mine
+from train.stages.mine import _told, mine
 from train.texts.pairs import read_pairs
 
 
@@ -82,7 +82,7 @@ def test_the_nearest_passages_become_negatives(tmp_path, embedder):
     assert rows[0]["scores"] == pytest.approx(np.cos(np.radians([1, 11, 26])), abs=1e-5)
     assert {row["source"] for row in rows} == {"set"}
     assert (report["pairs"], report["complete"], report["partly"], report["none"]) == (4, 4, 0, 0)
-    assert lines == ["set: 4 pairs, 0 with fewer than 2 hard negatives, 0 with none"]
+    assert lines == ["set: 4 of 4 pairs have 2 hard negatives, 0 none"]
 
 
 def test_the_nearest_may_be_passed_over(tmp_path, embedder):
@@ -108,7 +108,7 @@ def test_pairs_without_negatives_are_kept_and_counted(tmp_path, embedder):
     assert [row["negative_1"] for row in rows] == ["p 91", None, None]
     assert rows[1]["scores"] is None
     assert (report["pairs"], report["none"]) == (3, 2)
-    assert lines == ["set: 3 pairs, 2 with fewer than 2 hard negatives, 0 with none"]
+    assert lines == ["set: 1 of 3 pairs have 2 hard negatives, 2 fewer, 0 none"]
 
 
 def test_no_positive_of_an_anchor_is_its_negative(tmp_path, embedder):
@@ -207,3 +207,11 @@ def test_an_encoder_directory_mines(tmp_path):
         str(tmp_path / "out.parquet"), str(tmp_path / "tiny"), (pairs,), margin=-2, skip_first=0
     )
     assert mine(recipe, lambda line: None)["complete"] == 5
+
+
+def test_few_negatives_are_said_with_what_to_change():
+    recipe = MineRecipe(out="x.parquet", encoder="default", pairs=(), margin=0.05)
+    line = _told("set", {"pairs": 10, "complete": 1, "partly": 0, "none": 9}, recipe)
+    assert line == (
+        "set: 1 of 10 pairs have 1 hard negatives, 9 none (a lower margin than 0.05 finds more, as does a better encoder)"
+    )

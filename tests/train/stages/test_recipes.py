@@ -59,7 +59,7 @@ def test_a_tiny_recipe_begins_with_what_the_one_before_makes():
     assert found["tiny"].backbone == f"{found['tiny-pretrain'].out}/backbone"
     assert found["tiny-simcse"].encoder == f"{found['tiny'].out}/encoder"
     assert found["tiny-contrastive"].encoder == f"{found['tiny-simcse'].out}/encoder"
-    assert found["tiny-mine"].encoder == f"{found['tiny-contrastive'].out}/encoder"
+    assert found["tiny-mine"].encoder == "default"  # the tiny encoders are too weak to tell negatives
 
 
 def _train(stage, name, *settings):
@@ -80,7 +80,10 @@ def test_the_tiny_recipes_make_an_encoder_and_its_hard_negatives(tmp_path, monke
     assert _train("compress", "tiny", *FEW_STEPS, *FEW_TEXTS) == 0
     assert _train("simcse", "tiny-simcse", *FEW_STEPS, *FEW_TEXTS) == 0
     assert _train("contrastive", "tiny-contrastive", *FEW_STEPS, "held_out=20") == 0
-    assert _train("mine", "tiny-mine", "margin=-2.0", "skip_first=0") == 0
+    assert (
+        _train("mine", "tiny-mine", "encoder=runs/tiny/contrastive/encoder", "margin=-2.0", "skip_first=0")
+        == 0
+    )
     assert capsys.readouterr().out.splitlines() == [
         "runs/tiny/pretrain/backbone",
         "runs/tiny/compress/encoder",
