@@ -11,8 +11,8 @@ from encoder.errors import ConfigError
 from tests.encoder.tiny import tiny_backbone
 from train.adapter import attach_adapter
 from train.running.run_folder import finish
-from train.running.stage_run import checkpoint_activations, is_half, run_once
-from train.settings import Adapter
+from train.running.stage_run import checkpoint_activations, is_half, run_once, train_stage
+from train.settings import Adapter, Schedule
 
 
 @dataclass(frozen=True)
@@ -81,3 +81,14 @@ def test_a_decoder_with_the_older_name_alone_is_checkpointed_by_that():
     decoder = Older()
     checkpoint_activations(decoder)
     assert decoder.asked == {"use_reentrant": False}
+
+
+def test_a_warmup_that_outlasts_the_run_is_said():
+    notes: list[str] = []
+    trainer = SimpleNamespace(prepare=lambda stage: None, add_callback=lambda callback: None, run=dict)
+    for warmup in (4, 3):
+        schedule = Schedule(steps=4, warmup_steps=warmup)
+        train_stage(trainer, SimpleNamespace(schedule=schedule, folder=None), notes.append)
+    assert notes == [
+        "note: the rate never reaches schedule.learning_rate, since 4 steps of warm-up are not below the 4 of the run"
+    ]
