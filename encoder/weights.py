@@ -165,7 +165,7 @@ def fetch(
             raise CheckpointError(
                 f"the backbone {name} is not on this machine",
                 f"hf:{name}",
-                f"download it once: hf download {name}",
+                f"download it once: hf download {name}" + (f" --revision {revision}" if revision else ""),
             ) from error
         reason = first_line(error)
         raise CheckpointError(

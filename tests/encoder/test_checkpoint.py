@@ -354,7 +354,11 @@ def test_a_name_on_the_hub_is_fetched_and_read(monkeypatch, encoder_directory, e
 def test_opening_a_directory_downloads_nothing(monkeypatch, adapted):
     place = adapted[0]
     path = place / "llm2comp.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "base": {"kind": "name", "ref": "org/base"}}))
+    path.write_text(
+        json.dumps(
+            {**json.loads(path.read_text()), "base": {"kind": "name", "ref": "org/base", "revision": "v1"}}
+        )
+    )
 
     def fake(*args, local_files_only, **kwargs):
         assert local_files_only
@@ -363,7 +367,7 @@ def test_opening_a_directory_downloads_nothing(monkeypatch, adapted):
     monkeypatch.setattr("huggingface_hub.snapshot_download", fake)
     with pytest.raises(CheckpointError, match="the backbone org/base is not on this machine") as caught:
         _load(place)
-    assert "hf download org/base" in caught.value.fix
+    assert "hf download org/base --revision v1" in caught.value.fix
 
 
 @pytest.mark.parametrize(

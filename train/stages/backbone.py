@@ -13,7 +13,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 def find_backbone(name: str, *, only_config: bool = False) -> tuple[Path, BaseReference]:
     """The folder of a backbone, and how an encoder names it.
 
-    A name without revision is what the Hub has today; the encoder names the commit that was fetched, so that its
+    A name or a branch is what the Hub has today; the encoder names the commit that was fetched, so that its
     adapter is never put on other weights.
 
     Args:
@@ -28,7 +28,7 @@ def find_backbone(name: str, *, only_config: bool = False) -> tuple[Path, BaseRe
         hub_name, _, revision = name.removeprefix("hf:").partition("@")
         place = fetch(hub_name, revision or None, only_config=only_config)
         commit = place.name if _COMMIT.fullmatch(place.name) else None  # snapshots/COMMIT in the Hub's cache
-        return place, BaseReference("name", hub_name, revision or commit)
+        return place, BaseReference("name", hub_name, commit or revision or None)
     place = Path(name)
     if not place.is_dir():
         raise ConfigError(

@@ -188,7 +188,7 @@ def test_without_a_revision_the_commit_that_was_fetched_is_kept(monkeypatch, tmp
     place = tmp_path / "snapshots" / commit
     monkeypatch.setattr("train.stages.backbone.fetch", lambda *name, **_: place)
     assert find_backbone("hf:org/name") == (place, BaseReference("name", "org/name", commit))
-    assert find_backbone("hf:org/name@v1")[1].revision == "v1"
+    assert find_backbone("hf:org/name@v1")[1].revision == commit  # a branch moves, too
 
 
 # The folder.
