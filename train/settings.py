@@ -209,7 +209,7 @@ class ContrastiveRecipe:
     encoder: str  # an encoder directory, as stage 1 or 2 writes it
     pairs: tuple[Pairs, ...]
     schedule: Schedule
-    texts: Texts | None = None  # held-out texts for the spectrum; and for known items where held_out is 0
+    texts: Texts | None = None  # for the spectrum, and known items where held_out is 0; left out of pairs
     contrast: Contrast = field(default_factory=Contrast)
     adapter: Adapter = field(default_factory=Adapter)
     watch: Watch = field(default_factory=Watch)
