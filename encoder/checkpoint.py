@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from encoder.attention import check_bidirectional, choose_attention, longest_sequence, scale_attention
 from encoder.bare import BareModel
-from encoder.config import FILE_NAME, BaseReference, EncoderConfig, read_config
+from encoder.config import FILE_NAME, BaseReference, EncoderConfig, made_by_run, read_config
 from encoder.device import choose_placement
 from encoder.errors import CheckpointError
 from encoder.fingerprint import combine, weights_sha256
@@ -160,7 +160,8 @@ def _read_bare(place: Path, parsed: Spec, spec: str) -> Checkpoint:
         raise CheckpointError(
             f"there is no {FILE_NAME}, so this is a bare backbone and its pooling is open",
             spec,
-            f"write {spec}?pooling=mean (or last, weighted, bidirectional_mean, echo, prompteol)",
+            made_by_run(place)
+            or f"write {spec}?pooling=mean (or last, weighted, bidirectional_mean, echo, prompteol)",
         )
     if (place / ADAPTER_FILES[0]).exists():
         raise CheckpointError(

@@ -222,14 +222,19 @@ def read_config(directory: Path) -> EncoderConfig:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"there is no {FILE_NAME}", str(directory), "give an encoder directory, or a model as hf: or st:"
-        ) from error
+        fix = made_by_run(directory) or "give an encoder directory, or a model as hf: or st:"
+        raise CheckpointError(f"there is no {FILE_NAME}", str(directory), fix) from error
     except (OSError, ValueError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise CheckpointError(
             f"{FILE_NAME} cannot be read as JSON: {error}", str(path), "restore the file from a copy"
         ) from error
     return config_from_json(content, str(path))
+
+
+def made_by_run(directory: Path) -> str | None:
+    """What to name instead of the folder of a training run; None for other folders."""
+    inner = directory / "encoder"
+    return f"this is the folder of a training run: give {inner}" if (inner / FILE_NAME).exists() else None
 
 
 def write_config(directory: Path, config: EncoderConfig) -> None:

@@ -64,7 +64,8 @@ def read_recipe(kind: type[_Recipe], path: Path, overrides: Sequence[str] = ()) 
         raise ConfigError(f"The recipe is no TOML: {error}", str(path), "mend the line it names") from error
     for text in overrides:
         _override(content, text)
-    return build_recipe(kind, content, str(path))
+    where = str(path) + "".join(f" --set {text}" for text in overrides)
+    return build_recipe(kind, content, where)
 
 
 def build_recipe(kind: type[_Recipe], content: Mapping[str, Any], where: str) -> _Recipe:
@@ -127,9 +128,7 @@ def _build(kind: type[_Recipe], content: Any, where: str, prefix: str) -> _Recip
     known: dict[str, Field] = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
     for key in content:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            fix = f"write {prefix}{near[0]}" if near else "use one of " + ", ".join(known)
-            raise ConfigError(f"There is no key {prefix}{key}.", where, fix)
+            raise ConfigError(f"There is no key {prefix}{key}.", where, _nearest_key(kind, key, prefix))
     hints = get_type_hints(kind)
     values = {key: _value(hints[key], value, where, prefix + key) for key, value in content.items()}
     for name, entry in known.items():
@@ -138,6 +137,16 @@ def _build(kind: type[_Recipe], content: Any, where: str, prefix: str) -> _Recip
         if name in values:
             _check_rule(entry, values[name], where, prefix + name)
     return kind(**values)
+
+
+def _nearest_key(kind: Any, key: str, prefix: str) -> str:
+    """What to write in the place of an unknown key: the section it belongs to, the nearest key, or all of them."""
+    hints = get_type_hints(kind)
+    homes = [name for name, inner in hints.items() if is_dataclass(inner) and key in get_type_hints(inner)]
+    if homes:
+        return "write " + " or ".join(f"{prefix}{home}.{key}" for home in homes)
+    near = get_close_matches(key, hints, n=1)
+    return f"write {prefix}{near[0]}" if near else "use one of " + ", ".join(hints)
 
 
 def _check_rule(entry: Field, value: Any, where: str, name: str) -> None:
@@ -169,7 +178,12 @@ def _value(kind: Any, value: Any, where: str, name: str) -> Any:
         plain is float and not math.isfinite(value)
     ):  # True is no whole number here
         expected = "an array" if plain is tuple else plain.__name__
-        raise ConfigError(f"{name} is {value!r}, expected {expected}", where, f"mend {name}")
+        fix = (
+            f"write {name} = [{json.dumps(value)}]"
+            if plain is tuple and type(value) is str
+            else f"mend {name}"
+        )
+        raise ConfigError(f"{name} is {value!r}, expected {expected}", where, fix)
     return _as_json(value) if plain is dict else value
 
 

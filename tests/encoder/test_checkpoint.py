@@ -464,3 +464,14 @@ def test_a_model_of_sentence_transformers_that_a_file_names_is_not_downloaded(mo
     with pytest.raises(CheckpointError, match="cannot load it"):
         _load("st:org/name")
     assert asked == [("org/name", True), ("org/name", False)]
+
+
+def test_the_folder_of_a_run_is_told_from_its_encoder(tmp_path):
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "llm2comp.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="there is no llm2comp.json") as caught:
+        load_encoder(str(tmp_path))
+    assert caught.value.fix == f"this is the folder of a training run: give {tmp_path / 'encoder'}"
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path)
+    assert caught.value.fix == f"this is the folder of a training run: give {tmp_path / 'encoder'}"

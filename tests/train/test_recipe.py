@@ -114,7 +114,7 @@ def test_defaults_are_taken_where_nothing_is_said():
         ({"extra": {"size": -3}}, "extra.size is -3, expected 1 or more", "set extra.size"),
         ({"sizes": [[1, 2], [3, 4.5]]}, "sizes[1][1] is 4.5, expected int", "mend sizes[1][1]"),
         ({"sizes": [1]}, "sizes[0] is 1, expected an array", "mend sizes[0]"),
-        ({"part": {"names": "ab"}}, "part.names is 'ab', expected an array", "mend part.names"),
+        ({"part": {"names": "ab"}}, "part.names is 'ab', expected an array", 'write part.names = ["ab"]'),
         ({"share": float("nan")}, "share is nan, expected float", "mend share"),
         ({"share": "half"}, "share is 'half', expected float", "mend share"),
         ({"steps": None}, "steps is None, expected int", "mend steps"),
@@ -254,3 +254,23 @@ def test_bytes_that_are_no_text_are_no_recipe(tmp_path):
     (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="The recipe is no TOML"):
         read_recipe(Recipe, tmp_path / "r.toml")
+
+
+def test_a_key_of_a_section_is_shown_its_section():
+    with pytest.raises(ConfigError, match="There is no key n_memory") as caught:
+        build_recipe(settings.CompressRecipe, {"n_memory": 4}, "file")
+    assert caught.value.fix == "write memory.n_memory"
+
+
+def test_a_text_in_the_place_of_an_array_is_shown_as_one():
+    with pytest.raises(ConfigError, match="expected an array") as caught:
+        build_recipe(settings.CompressRecipe, {"texts": {"files": "a.txt"}}, "file")
+    assert caught.value.fix == 'write texts.files = ["a.txt"]'
+
+
+def test_a_value_that_was_set_is_named_with_the_file(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(_LEAST, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(Recipe, path, ["distil.steps=many"])
+    assert caught.value.where == f"{path} --set distil.steps=many"
