@@ -27,7 +27,6 @@ _WARM_UP_STEPS = 1
 _TEXTS_READ = 4000
 _TEXTS = "texts.npz"
 _HEAD_WIDTH = 64
-_SPREAD = 0.02  # of random weights, as Llama starts with
 # At least so fast with at most so much memory, or the other pair; at the largest vocabulary its own.
 _FAST_SPEED, _FAST_MEMORY = 1.2, 0.75
 _LEAN_SPEED, _LEAN_MEMORY = 0.95, 0.65
@@ -50,6 +49,7 @@ class Shape:
     texts: int  # a step
     longest: int  # tokens of a text
     memory_target: float  # of the peer's, at 0.95 times its speed or more
+    spread: float = 0.02  # of random weights; Llama starts with 0.02
 
     def __str__(self) -> str:
         return f"{self.width} x {self.layers}, V = {self.vocabulary:,}, {self.texts} texts of {self.longest}"
@@ -59,7 +59,8 @@ SHAPES = {
     "small": Shape(256, 4, 680, 16000, 16, 256, 0.65),
     "medium": Shape(384, 6, 1024, 32000, 8, 512, 0.65),
     "large": Shape(512, 8, 1376, 128000, 4, 256, 0.35),
-    "tiny": Shape(32, 2, 48, 9000, 3, 64, 0.65),
+    # So narrow a model says the same of every token unless its weights are wide: a loss near 0 has no digits left.
+    "tiny": Shape(32, 2, 48, 9000, 3, 64, 0.65, spread=0.2),
 }
 
 
@@ -224,7 +225,7 @@ def _build(side: str, shape: Shape) -> Any:
         vocab_size=shape.vocabulary,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
-        initializer_range=_SPREAD,
+        initializer_range=shape.spread,
     )
     causal_lm = LlamaForCausalLM(config).eval()
     trained = _ours(causal_lm) if side == "ours" else _plain(causal_lm)
@@ -233,7 +234,7 @@ def _build(side: str, shape: Shape) -> Any:
         for _, parameter in sorted(trained.named_parameters(), key=lambda item: item[0]):
             # The second matrix of an adapter begins as zeros, which would hide the first one's gradient.
             if parameter.requires_grad and not parameter.any():
-                parameter.normal_(0, _SPREAD)
+                parameter.normal_(0, shape.spread)
     return trained
 
 
