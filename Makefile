@@ -23,7 +23,7 @@ bench: development  ## what needs only the demo corpus, at small sizes; tables o
 	@for name in start encode index query; do $(BIN)/python benchmarks/bench_$$name.py || exit 1; done
 
 environment:
-	@scripts/environment.sh $(FAISS)
+	@scripts/environment.sh $(FAISS),map
 
 development:
-	@scripts/environment.sh $(FAISS),train,eval,dev
+	@scripts/environment.sh $(FAISS),map,auth,train,eval,dev

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from encoder.errors import CollectionError
 from indexer.collection import DERIVED_FOLDER, Collection
+from indexer.derived import MAKING
 from indexer.storage import manifest
 from indexer.storage.manifest import Publication
 from indexer.storage.store import RowStore
@@ -95,10 +96,11 @@ def _forget_builds(collection: Collection, kept: set[int], cutoff: float, dry_ru
     freed = 0
     for build in derived.iterdir() if derived.is_dir() else ():
         is_half = build.name.endswith(".tmp")  # no writer runs beside us, so nobody is at work on it
-        is_segment_build = any(build.glob("seg-*"))
+        # Maps and topics are made without the lock: a young one may still be at work.
+        is_disposable = build.name.endswith(MAKING) or any(build.glob("seg-*"))
         if build.is_symlink():  # never made by us; what it leads to is not ours to delete
             continue
-        if build.name in named or not (is_half or (is_segment_build and build.stat().st_mtime < cutoff)):
+        if build.name in named or not (is_half or (is_disposable and build.stat().st_mtime < cutoff)):
             continue
         freed += sum(file.stat().st_size for file in build.rglob("*") if file.is_file())
         if not dry_run:

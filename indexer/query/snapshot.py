@@ -5,6 +5,7 @@ Immutable once made, so that any number of threads may search it; a newer public
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,14 +223,44 @@ class Snapshot:
         documents[here] = self._loose_documents[at]
         return scores, documents
 
+    def row_ids(self, allowed: Allowed | None = None) -> NDArray[np.uint64]:
+        """The allowed live rows, uint64 [N], ascending; all live rows when None."""
+        allowed = allowed or self.everything()
+        sources = [np.asarray(segment.row_ids) for segment in self.segments]
+        parts = zip([*sources, self._loose_ids], allowed.parts, strict=True)
+        chosen = [ids if mask is None else ids[mask] for ids, mask in parts]
+        return np.sort(np.concatenate([np.zeros(0, np.uint64), *chosen]))
+
+    def vectors(self, row_ids: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """The stored vectors of live rows in the order given, float32 [N, D].
+
+        Args:
+            row_ids: uint64 [N], of live rows.
+        """
+        found = np.zeros((row_ids.size, self.collection.settings.dimension), np.float32)
+        for segment in self.segments:
+            here, at = _find(np.asarray(segment.row_ids), row_ids)
+            found[here] = segment.vectors.take(at)
+        here, at = _find(self._loose_ids, row_ids)
+        found[here] = self._loose_vectors[at]
+        return found
+
+    def vector_blocks(
+        self, row_ids: NDArray[np.uint64], rows: int = 8192
+    ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float32]]]:
+        """Row ids [n] and vectors [n, D] float32 of live rows, block by block, so that any number fits in memory.
+
+        Args:
+            row_ids: uint64 [N], of live rows.
+            rows: of a block.
+        """
+        for start in range(0, row_ids.size, rows):
+            some = row_ids[start : start + rows]
+            yield some, self.vectors(some)
+
     def vector(self, row_id: int) -> NDArray[np.float32]:
         """The stored vector of one live row, float32 [D]."""
-        wanted = np.array([row_id], np.uint64)
-        for segment in self.segments:
-            here, at = _find(np.asarray(segment.row_ids), wanted)
-            if here.size:
-                return segment.vectors.take(at)[0]
-        return self._loose_vectors[np.searchsorted(self._loose_ids, wanted[0])].astype(np.float32)
+        return self.vectors(np.array([row_id], np.uint64))[0]
 
 
 def _best(row_ids: NDArray[np.uint64], scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:

@@ -14,27 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.closeness import RowSample, alignment, slot_similarity, uniformity, unit_rows
-from encoder.covariance import (
-    Covariance,
-    SpectrumMeasures,
-    check_axes,
-    checked_rows,
-    iso_score,
-    spectrum_measures,
-)
-
-__all__ = [
-    "Covariance",
-    "Diagnosis",
-    "SpectrumMeasures",
-    "alignment",
-    "diagnose",
-    "diagnosis_to_json",
-    "iso_score",
-    "slot_similarity",
-    "spectrum_measures",
-]
+from encoder.spectrum.closeness import RowSample, slot_similarity, uniformity, unit_rows
+from encoder.spectrum.covariance import Covariance, check_axes, checked_rows, iso_score, spectrum_measures
 
 MOST_PAIR_ROWS = 20_000  # all pairs of rows are quadratic: beyond this, a sample
 _BLOCK_NUMBERS = 4 << 20  # 32 MiB of float64 at a time

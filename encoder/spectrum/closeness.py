@@ -8,8 +8,8 @@ Shapes: N rows, M memory tokens, D embedding dimension.
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.covariance import checked_rows
 from encoder.errors import ShapeError
+from encoder.spectrum.covariance import checked_rows
 
 _BLOCK_NUMBERS = 4 << 20  # 32 MiB of float64 at a time
 _PAIR_BLOCK = 1024

@@ -1,0 +1,118 @@
+"""Builds that people ask for appear whole or not at all, and are read as the hostile files they may be."""
+
+import errno
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+from tests.indexer.making import new_collection, numbered
+
+from encoder.errors import CollectionError, InputError
+from indexer import derived, retention
+
+
+@pytest.fixture
+def collection(tmp_path):
+    return new_collection(tmp_path / "c", numbered(2))[0]
+
+
+def _write(collection, content=b"abc", kind="map"):
+    def write(folder):
+        (folder / "x.bin").write_bytes(content)
+
+    return derived.write_build(collection, kind, version=1, recipe={"seed": 1}, facts={}, write=write)
+
+
+def test_a_build_is_read_as_it_was_written(collection):
+    build = _write(collection)
+    assert derived.read_build(collection, "map", build.id) == build
+    assert (derived.build_folder(collection, "map", build.id) / "x.bin").read_bytes() == b"abc"
+
+
+def test_builds_are_listed_newest_first_and_by_kind(collection):
+    first, second = _write(collection), _write(collection)
+    _write(collection, kind="topics")
+    assert [build.id for build in derived.list_builds(collection, "map")] == [second.id, first.id]
+
+
+def test_a_failing_write_leaves_nothing(collection):
+    def write(folder):
+        (folder / "half").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = sorted(os.listdir(collection.path / "derived"))
+    with pytest.raises(CollectionError, match="disk"):
+        derived.write_build(collection, "map", version=1, recipe={}, facts={}, write=write)
+    assert sorted(os.listdir(collection.path / "derived")) == before
+
+
+@pytest.mark.parametrize("identifier", ["", "../../x", "0123456", "0123456g", "a" * 9, "\0" * 8])
+def test_an_id_out_of_a_link_cannot_leave_the_folder(collection, identifier):
+    with pytest.raises(InputError, match="is no id"):
+        derived.read_build(collection, "map", identifier)
+
+
+def test_an_unknown_id_says_how_to_make_one(collection):
+    with pytest.raises(InputError, match="there is no map 01234567") as caught:
+        derived.read_build(collection, "map", "01234567")
+    assert "llm2comp map" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "x.bin").unlink(),
+        lambda folder: (folder / "x.bin").write_bytes(b"longer"),
+        lambda folder: (folder / "build.json").write_text("[]"),
+        lambda folder: (folder / "build.json").write_text("{"),
+        lambda folder: _change(folder, kind="topics"),
+        lambda folder: _change(folder, id="00000000"),
+        lambda folder: _change(folder, format=99),
+        lambda folder: _change(folder, encoder_fingerprint="0" * 64),
+        lambda folder: _change(folder, files={"../x.bin": {"size": 3}}),
+        lambda folder: _change(folder, surprise=1),
+    ],
+)
+def test_a_damaged_build_is_refused_and_left_out_of_the_list(collection, damage):
+    build = _write(collection)
+    damage(derived.build_folder(collection, "map", build.id))
+    with pytest.raises(CollectionError):
+        derived.read_build(collection, "map", build.id)
+    assert derived.list_builds(collection, "map") == []
+
+
+def _change(folder, **fields):
+    content = json.loads((folder / "build.json").read_text())
+    (folder / "build.json").write_text(json.dumps(content | fields))
+
+
+def test_a_removed_build_is_gone(collection):
+    build = _write(collection)
+    derived.remove_build(collection, "map", build.id)
+    assert derived.list_builds(collection, "map") == []
+
+
+def test_cleaning_up_keeps_builds_and_what_is_being_made_but_not_what_died_half_made(collection):
+    build = _write(collection)
+    folder = collection.path / "derived"
+    young, old = folder / "map-00000001.making", folder / "map-00000002.making"
+    for made in (young, old):
+        made.mkdir()
+    long_ago = time.time() - 100_000
+    os.utime(old, (long_ago, long_ago))
+    os.utime(derived.build_folder(collection, "map", build.id), (long_ago, long_ago))
+    retention.forget_old(collection, collection.open_rows())
+    assert young.exists() and not old.exists()
+    assert derived.list_builds(collection, "map") == [build]
+
+
+def test_vectors_are_read_in_the_order_asked_for(collection):
+    from indexer.search import Searcher
+
+    snapshot = Searcher(collection).snapshot
+    ids = snapshot.row_ids()
+    forward, backward = snapshot.vectors(ids), snapshot.vectors(ids[::-1])
+    assert ids.size == 2 and np.array_equal(forward, backward[::-1])
+    assert np.allclose(np.linalg.norm(forward, axis=1), 1, atol=2e-3)
