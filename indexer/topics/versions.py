@@ -1,0 +1,262 @@
+"""Named versions of a topics run: what people edited, replayed from the journal "topics", and which run is current.
+
+A rename lives in the journal alone; an edit that moves passages also made a build of its own, which the record names.
+Every edit says how many edits its author had seen. One that touches what somebody else changed meanwhile is not
+applied, by anybody who reads the journal, so that two writers never need a lock; both records stay.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from encoder.errors import InputError
+from indexer.annotations import journal
+from indexer.collection import Collection
+from indexer.derived import Build, list_builds
+from indexer.topics.stored import KIND, StoredTopics, Topic, read_run
+
+JOURNAL = "topics"
+AUTOMATIC = ""
+MOST_NAME = 60
+MOST_LABEL = 120
+ACTIONS = ("rename", "merge", "split", "assign")
+_ID = re.compile(r"[0-9a-f]{8}")
+# Control, bidirectional and unpaired characters: a label is shown in many places.
+_UNSHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One record of the journal.
+
+    Attributes:
+        key: made by its author, names this very edit.
+        base: id of the automatic run.
+        version: name of the version.
+        action: one of `ACTIONS`.
+        topics: numbers that it touches; empty for noise.
+        label: of a rename.
+        build: that holds the result, "" for a rename.
+        seen: how many edits of the version its author had seen.
+        at: when, ISO 8601, UTC.
+        author: who.
+        detail: parameters, for people to read.
+    """
+
+    key: str
+    base: str
+    version: str
+    action: str
+    topics: tuple[int, ...]
+    label: str
+    build: str
+    seen: int
+    at: str
+    author: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a run.
+
+    Attributes:
+        base: id of the automatic run.
+        name: "" for the automatic one.
+        edits: that hold, in order.
+        refused: edits that came too late, with the edit that was before them.
+    """
+
+    base: str
+    name: str
+    edits: tuple[Edit, ...] = ()
+    refused: tuple[tuple[Edit, Edit], ...] = ()
+
+
+def clean_label(text: str, most: int = MOST_LABEL) -> str:
+    """A label or name on one line, without control characters; "" when nothing is left."""
+    return " ".join(_UNSHOWN.sub(" ", text).split())[:most].strip()
+
+
+def list_runs(collection: Collection) -> list[Build]:
+    """Automatic runs, newest first; what edits made is not among them."""
+    return [build for build in list_builds(collection, KIND) if "base" not in build.recipe]
+
+
+def list_versions(collection: Collection, base: str) -> list[Version]:
+    """The edited versions of a run, in the order in which they were begun."""
+    names = dict.fromkeys(edit.version for edit in _edits(collection) if edit.base == base)
+    return [read_version(collection, base, name) for name in names]
+
+
+def read_version(collection: Collection, base: str, name: str) -> Version:
+    """What was edited; a version that nobody edited has no edits."""
+    return replay(base, name, _edits(collection))
+
+
+def replay(base: str, name: str, edits: Sequence[Edit]) -> Version:
+    """Which edits of the journal hold.
+
+    Args:
+        base: run.
+        name: of the version.
+        edits: of the journal, of all versions.
+    """
+    held: list[Edit] = []
+    refused: list[tuple[Edit, Edit]] = []
+    for edit in edits:
+        if (edit.base, edit.version) != (base, name):
+            continue
+        earlier = next((other for other in held[edit.seen :] if _collide(edit, other)), None)
+        if earlier:
+            refused.append((edit, earlier))
+        else:
+            held.append(edit)
+    return Version(base, name, tuple(held), tuple(refused))
+
+
+def _collide(edit: Edit, other: Edit) -> bool:
+    """Whether two edits, made without knowing of each other, cannot both hold."""
+    if edit.build and other.build:  # each holds the whole assignment
+        return True
+    return bool(set(edit.topics) & set(other.topics))
+
+
+def current_run(collection: Collection) -> tuple[str, str]:
+    """Id and version of the run that filters, exports and pages use: the one chosen last, else the newest.
+
+    Raises:
+        InputError: there is none.
+    """
+    runs = {build.id for build in list_runs(collection)}
+    for record in reversed(_records(collection)):
+        if record.get("action") == "choose" and record.get("base") in runs:
+            version = record.get("version")
+            if version == AUTOMATIC or (
+                isinstance(version, str) and _exists(collection, record["base"], version)
+            ):
+                return record["base"], version
+    newest = list_runs(collection)[:1]
+    if not newest:
+        raise InputError(
+            "there are no topics of this collection yet",
+            str(collection.path),
+            f"make them: llm2comp topics {collection.path}",
+        )
+    return newest[0].id, AUTOMATIC
+
+
+def choose(collection: Collection, identifier: str, version: str = AUTOMATIC, *, author: str = "") -> None:
+    """Makes a run, or a version of it, the current one.
+
+    Raises:
+        InputError: there is none of that name.
+        CollectionError: it cannot be written down.
+    """
+    open_topics(collection, identifier, version)
+    journal.append(
+        collection, JOURNAL, {"action": "choose", "base": identifier, "version": version}, author=author
+    )
+
+
+def open_topics(collection: Collection, identifier: str = "", version: str = "") -> StoredTopics:
+    """A run as it was edited.
+
+    Args:
+        collection: it belongs to.
+        identifier: of the automatic run; the current one, with its version, when empty.
+        version: name of the edited version; "" for the automatic one.
+
+    Raises:
+        InputError: there is none of that id or name.
+        CollectionError: it is damaged.
+    """
+    if not identifier:
+        identifier, current = current_run(collection)
+        version = version or current
+    if not version:
+        return read_run(collection, identifier)
+    found = read_version(collection, identifier, version)
+    if not found.edits:
+        names = ", ".join(f"{known.name!r}" for known in list_versions(collection, identifier)[:20])
+        raise InputError(
+            f"the topics {identifier} have no version {version[:MOST_NAME]!r}",
+            str(collection.path),
+            f"its versions are: {names or 'none; an edit makes one'}",
+        )
+    return apply(collection, found)
+
+
+def apply(collection: Collection, version: Version) -> StoredTopics:
+    """The run with the edits of a version.
+
+    Raises:
+        InputError: a build that an edit made is gone.
+        CollectionError: it is damaged.
+    """
+    builds = [edit.build for edit in version.edits if edit.build]
+    run = read_run(collection, builds[-1] if builds else version.base)
+    labels: dict[int, str] = {}
+    for edit in version.edits:
+        if edit.action == "rename":
+            labels[edit.topics[0]] = edit.label
+        elif edit.action == "split":  # the name was that of the whole
+            labels.pop(edit.topics[0], None)
+    topics = [_named(topic, labels) for topic in run.topics]
+    return replace(run, id=version.base, version=version.name, edits=len(version.edits), topics=topics)
+
+
+def _named(topic: Topic, labels: dict[int, str]) -> Topic:
+    return replace(topic, label=labels.get(topic.number, topic.automatic_label))
+
+
+def _exists(collection: Collection, base: str, name: str) -> bool:
+    return bool(read_version(collection, base, name).edits)
+
+
+def _records(collection: Collection) -> list[dict[str, Any]]:
+    return journal.read(collection, JOURNAL)
+
+
+def _edits(collection: Collection) -> list[Edit]:
+    return [edit for edit in map(_as_edit, _records(collection)) if edit]
+
+
+def _as_edit(record: dict[str, Any]) -> Edit | None:
+    """The edit that a record describes; None for any other, since a journal may come from elsewhere."""
+    topics, seen = record.get("topics"), record.get("seen")
+    texts = [
+        record.get(name) for name in ("key", "base", "version", "label", "build", "at", "author", "detail")
+    ]
+    if not isinstance(topics, list) or not all(_is_count(number) for number in topics) or not _is_count(seen):
+        return None
+    if record.get("action") not in ACTIONS or not all(isinstance(text, str) for text in texts):
+        return None
+    key, base, version, label, build, at, author, detail = texts
+    is_rename = record["action"] == "rename"
+    if not _ID.fullmatch(base) or clean_label(version, MOST_NAME) != version or not version:
+        return None
+    if clean_label(label) != label or (is_rename and (len(topics) != 1 or not label)):
+        return None
+    if is_rename == bool(build) or (build and not _ID.fullmatch(build)):
+        return None
+    return Edit(
+        key,
+        base,
+        version,
+        record["action"],
+        tuple(topics),
+        label,
+        build,
+        seen,
+        at,
+        author[:200],
+        detail[:200],
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
