@@ -1,57 +1,108 @@
-"""What a page shows, as one frozen value, and its two-way translation into the address bar.
+"""What the pages show, as one frozen value, and its two-way translation into the address bar.
 
-Pure: neither Streamlit nor the engine is imported. Short keys keep links short: c corpus, q query, m mode, k hits,
-f filter, r the picked passage, l "like this passage", p page.
+Pure: neither Streamlit nor the engine's work is imported. Short keys keep links short; `_KEYS` lists them all.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
+from app import link
 from indexer.hits import Mode
 
 LONGEST_LINK = 2_000  # proxies and chat tools cut beyond; the app itself would take more
 MOST_HITS = 10_000  # the engine's own limit on k
-_LONGEST_VALUE = 20_000
+SAVED_VIEW_KEY = "view"  # stands for all the others, kept with the collection
+_MOST_VERSION = 999_999_999
 
 _MODE_LETTERS: dict[Mode, str] = {"hybrid": "h", "semantic": "s", "keyword": "w"}
 _MODES: dict[str, Mode] = {letter: mode for mode, letter in _MODE_LETTERS.items()}
 
+Scope = Literal["", "tray"]
+
 
 @dataclass(frozen=True, slots=True)
 class ViewState:
-    """Everything that decides what the search page shows.
+    """Everything that decides what the pages show.
 
     Attributes:
         corpus: key of a collection in the library; empty for the first one.
+        version: publication that a link was made of; 0 for the newest.
+        encoder: first eight hex digits of the fingerprint that a link was made with; empty for whatever it is.
         query: as typed.
         mode: how to search.
         k: hits asked for, 1 to 10,000.
         filter: text of the filter language, as typed; empty for none.
         row: id of the passage whose hit is picked; empty for the first hit of the page.
         like: id of the passage that "similar to this" was asked for; the query is then not used.
+        more: ids of passages to find more like.
+        less: ids of passages to find less like.
         page: of the table of hits, from 1.
+        map: id of a map; empty for the newest.
+        colour: what colours the map: a word of the map page or a column; empty for its default.
+        map_view: centre x, centre y on the map's grid, and zoom in hundredths; empty for the whole map.
+        polygon: outline on the map, x and y in turn, 0 to 65,535, 3 to 64 corners; empty for none.
+        topics_run: id of a topics run; empty for the collection's current one.
+        topics_version: name of a version of that run; empty for its current one.
+        topics: numbers of the picked topics, -1 for what belongs to none.
+        scope: "tray" when the pages look at the tray only.
+        set: id of the saved set that the pages look at; empty for none.
+        tray: row ids that a link brings along, at most 50.
+        what_if: chosen trial on the health page.
+        other: key of the collection to compare with.
     """
 
     corpus: str = ""
+    version: int = 0
+    encoder: str = ""
     query: str = ""
     mode: Mode = "hybrid"
     k: int = 50
     filter: str = ""
     row: str = ""
     like: str = ""
+    more: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
     page: int = 1
+    map: str = ""
+    colour: str = ""
+    map_view: tuple[int, ...] = ()
+    polygon: tuple[int, ...] = ()
+    topics_run: str = ""
+    topics_version: str = ""
+    topics: tuple[int, ...] = ()
+    scope: Scope = ""
+    set: str = ""
+    tray: tuple[int, ...] = ()
+    what_if: str = ""
+    other: str = ""
 
 
 _KEYS = {
     "corpus": "c",
+    "version": "v",
+    "encoder": "e",
     "query": "q",
     "mode": "m",
     "k": "k",
     "filter": "f",
     "row": "r",
     "like": "l",
+    "more": "xm",
+    "less": "xl",
     "page": "p",
+    "map": "map",
+    "colour": "cb",
+    "map_view": "vw",
+    "polygon": "pl",
+    "topics_run": "ti",
+    "topics_version": "tv",
+    "topics": "t",
+    "scope": "sc",
+    "set": "s",
+    "tray": "tr",
+    "what_if": "wi",
+    "other": "c2",
 }
 
 
@@ -62,7 +113,7 @@ def encode(view: ViewState) -> dict[str, str]:
     for field in fields(ViewState):
         value = getattr(view, field.name)
         if value != getattr(default, field.name):
-            parameters[_KEYS[field.name]] = _MODE_LETTERS[value] if field.name == "mode" else str(value)
+            parameters[_KEYS[field.name]] = _WRITERS.get(field.name, str)(value)
     return parameters
 
 
@@ -77,7 +128,7 @@ def decode(parameters: Mapping[str, str]) -> tuple[ViewState, tuple[str, ...]]:
         if key not in parameters:
             continue
         try:
-            values[name] = _READERS.get(name, _read_text)(parameters[key])
+            values[name] = _READERS.get(name, link.read_text)(parameters[key])
         except (ValueError, KeyError):
             bad.append(key)
     return ViewState(**values), tuple(bad)
@@ -90,29 +141,42 @@ def is_linkable(parameters: Mapping[str, str]) -> bool:
     )
 
 
-def _read_text(value: str) -> str:
-    if len(value) > _LONGEST_VALUE or "\0" in value:
-        raise ValueError(value)
-    value.encode()  # a lone surrogate cannot be sent to a browser; UnicodeEncodeError is a ValueError
-    return value
+def _write_polygon(polygon: tuple[int, ...]) -> str:
+    from indexer.maps.polygon import encode_polygon
+
+    return encode_polygon(polygon)
 
 
-def _read_mode(value: str) -> Mode:
-    return _MODES[value]
+def _read_polygon(value: str) -> tuple[int, ...]:
+    from indexer.maps.polygon import decode_polygon
+
+    return decode_polygon(value)
 
 
-def _read_number(value: str, most: int) -> int:
-    # int() would also take "1_0", " 7" and digits of other scripts: two links for one view
-    if not (value.isascii() and value.isdigit() and len(value) < 9):
-        raise ValueError(value)
-    number = int(value)
-    if not 1 <= number <= most:
-        raise ValueError(value)
-    return number
-
-
+_SCOPES: dict[str, Scope] = {"tray": "tray"}
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "mode": lambda mode: _MODE_LETTERS[mode],
+    "more": link.write_texts,
+    "less": link.write_texts,
+    "map_view": link.write_numbers,
+    "polygon": _write_polygon,
+    "topics": link.write_numbers,
+    "tray": link.write_rows,
+}
 _READERS: dict[str, Callable[[str], Any]] = {
-    "mode": _read_mode,
-    "k": lambda value: _read_number(value, MOST_HITS),
-    "page": lambda value: _read_number(value, MOST_HITS),
+    "version": lambda value: link.read_number(value, 1, _MOST_VERSION),
+    "encoder": link.read_short_id,
+    "mode": lambda value: _MODES[value],
+    "k": lambda value: link.read_number(value, 1, MOST_HITS),
+    "more": link.read_texts,
+    "less": link.read_texts,
+    "page": lambda value: link.read_number(value, 1, MOST_HITS),
+    "map": link.read_short_id,
+    "map_view": link.read_map_view,
+    "polygon": _read_polygon,
+    "topics_run": link.read_short_id,
+    "topics": link.read_topics,
+    "scope": lambda value: _SCOPES[value],
+    "set": link.read_saved_id,
+    "tray": link.read_rows,
 }
