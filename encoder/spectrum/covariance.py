@@ -71,6 +71,14 @@ class Covariance:
         """Sum of all rows, [D]."""
         return self._sum.copy()
 
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean [D] and raw second moments [D, D], both over N; zeros without rows."""
+        products = self._products
+        if products is None:
+            rows = np.concatenate([np.zeros((0, self.dimension)), *self._rows])
+            products = rows.T @ rows
+        return self._sum / max(self.n, 1), products / max(self.n, 1)
+
     def spectra(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Singular values of the raw rows and eigenvalues of their covariance.
 

@@ -74,7 +74,7 @@ def diagnose(
     covariance: Covariance | None = None
     sample = RowSample(most_pair_rows, seed)
     zero_rows = non_finite_rows = 0
-    for block in _blocks(embeddings):
+    for block in blocks_of(embeddings):
         covariance = covariance or Covariance(block.shape[1])
         unit, zeros, non_finite = unit_rows(checked_rows(block, covariance.dimension))
         zero_rows += zeros
@@ -119,8 +119,12 @@ def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _blocks(embeddings: Blocks) -> Iterator[NDArray[np.floating]]:
-    """Rows [n, D] in blocks small enough for float64 copies, and at least one where there is an array."""
+def blocks_of(embeddings: Blocks) -> Iterator[NDArray[np.floating]]:
+    """Rows [n, D] in blocks small enough for float64 copies, and at least one where there is an array.
+
+    Raises:
+        ShapeError: an array has another number of axes, or D = 0.
+    """
     for array in [embeddings] if isinstance(embeddings, np.ndarray) else embeddings:
         check_axes(array)
         step = max(1, _BLOCK_NUMBERS // array.shape[1])
