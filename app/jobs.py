@@ -2,9 +2,11 @@
 
 A job is the command that a person would type, so it outlives the page and the server, and the same command again
 continues it. The folder holds `job.json`, `progress.json` (written by the process, replaced by rename) and `log.txt`.
+One works at a time; the others wait, and whichever server looks next starts the first of them.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -13,24 +15,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from app import library
+from app import library, mode
+from app.display import one_line
 from encoder.atomic import write_json
 from encoder.errors import InputError
 
-State = Literal["running", "silent", "done", "failed", "cancelled", "lost"]
+State = Literal["queued", "running", "silent", "done", "failed", "cancelled", "lost"]
 RESUMABLE: frozenset[State] = frozenset({"failed", "cancelled", "lost"})
-ALIVE: frozenset[State] = frozenset({"running", "silent"})
+WORKING: frozenset[State] = frozenset({"running", "silent"})
+ALIVE: frozenset[State] = WORKING | {"queued"}
 
 _FORMAT = 1
 _STALE_S = 30  # a heartbeat comes about once a second
 _STARTUP_S = 120  # loading torch on a busy machine comes before the first heartbeat
 _INTERRUPTED = 130
 _LOG_TAIL_BYTES, _LOG_TAIL_LINES = 8_000, 12
+_LOCK_FILE = "queue.lock"
+# Verbs that work on one collection, to what a list of jobs calls them.
+_TITLES = {
+    "map": "Map of {}",
+    "topics": "Topics of {}",
+    "rebuild": "New index of {}",
+    "diagnose": "Health of {}",
+}
 
 # Children of this process, whose exit codes only we can learn.
 _children: dict[str, subprocess.Popen[bytes]] = {}
@@ -45,11 +57,12 @@ class Job:
         title: for people.
         arguments: of the `llm2comp` command.
         into: the collection that it makes or extends.
-        pid: of the process last started.
+        pid: of the process last started; 0 while it waits for its turn.
         process_start: when the system says that process began, against a pid used again; empty if unknown.
         started_at: seconds since 1970.
         cancelled_at: when the user asked it to stop, None if never.
         exit_code: None while unknown.
+        queued_at: seconds since 1970, when it was asked for last.
     """
 
     id: str
@@ -61,6 +74,7 @@ class Job:
     started_at: float = 0.0
     cancelled_at: float | None = None
     exit_code: int | None = None
+    queued_at: float = 0.0
 
     @property
     def folder(self) -> Path:
@@ -82,44 +96,88 @@ class Progress:
 
 
 def start(title: str, arguments: Sequence[str], into: Path) -> Job:
-    """Starts `llm2comp ARGUMENTS --progress-file ...` in a session of its own."""
-    identifier = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
-    folder = library.jobs_folder() / identifier
-    folder.mkdir(parents=True)
-    arguments = (*arguments, "--progress-file", str(folder / "progress.json"))
-    return _launch(Job(identifier, title, arguments, str(into)))
+    """Runs `llm2comp ARGUMENTS --progress-file ...` in a session of its own, at once or when those before have ended.
+
+    Raises:
+        InputError: the server only shows.
+    """
+    mode.check_writable("start jobs")
+    with _queue():
+        return _enqueue(title, arguments, into)
+
+
+def start_once(kind: str, collection: Path, options: Sequence[str] = ()) -> Job:
+    """Like `start` for `llm2comp KIND COLLECTION OPTIONS`, but the same once: a second click gets the first's job.
+
+    Args:
+        kind: "map", "topics", "rebuild" or "diagnose".
+        collection: to work on.
+        options: of the command.
+
+    Raises:
+        InputError: the server only shows.
+    """
+    mode.check_writable("start jobs")
+    arguments = (kind, str(collection), *options)
+    with _queue():  # so that two pages do not both find none
+        for job in all_jobs():
+            if job.arguments == (*arguments, *_progress_option(job.folder)) and status(job) in ALIVE:
+                return job
+        return _enqueue(_TITLES[kind].format(one_line(collection.name)), arguments, collection)
+
+
+def start_waiting() -> None:
+    """Starts the job that has waited longest, if none works; called by every server about once a second."""
+    if not library.jobs_folder().is_dir():
+        return
+    with _queue():
+        _start_first()
 
 
 def resume(job: Job) -> Job:
-    """Runs the job's command again; what it had finished is not done twice.
+    """Runs the job's command again, in its turn; what it had finished is not done twice.
 
     Raises:
-        InputError: its process still works, or another page has removed it.
+        InputError: its process still works, another page has removed it, or the server only shows.
     """
-    job = _as_it_stands(job)
-    if status(job) in ALIVE:
-        raise InputError(f"{job.title} is still at work", f"job {job.id}", "wait for it, or cancel it first")
-    with contextlib.suppress(FileNotFoundError):
-        (job.folder / "progress.json").unlink()
-    return _launch(replace(job, cancelled_at=None, exit_code=None))
+    mode.check_writable("start jobs")
+    with _queue():
+        job = _as_it_stands(job)
+        if status(job) in ALIVE:
+            raise InputError(
+                f"{job.title} is still at work", f"job {job.id}", "wait for it, or cancel it first"
+            )
+        with contextlib.suppress(FileNotFoundError):
+            (job.folder / "progress.json").unlink()
+        job = replace(job, pid=0, process_start="", cancelled_at=None, exit_code=None, queued_at=time.time())
+        return _start_next(_save(job))
 
 
 def cancel(job: Job) -> Job:
     """Asks the process to stop, which ends as after Ctrl+C; asked a second time it is killed. Finished parts stay.
 
+    A job that waits is taken out of the queue.
+
     Raises:
-        InputError: another page has removed it.
+        InputError: another page has removed it, or the server only shows.
     """
-    job = _as_it_stands(job)
-    if status(job) not in ALIVE:
-        return job
-    # Not SIGINT: a server started in the background of a shell hands that down as ignored.
-    _signal(job, signal.SIGTERM if job.cancelled_at is None else signal.SIGKILL)
-    return _save(replace(job, cancelled_at=time.time()))
+    mode.check_writable("stop jobs")
+    with _queue():
+        job = _as_it_stands(job)
+        state = status(job)
+        if state in WORKING:
+            # Not SIGINT: a server started in the background of a shell hands that down as ignored.
+            _signal(job, signal.SIGTERM if job.cancelled_at is None else signal.SIGKILL)
+        return _save(replace(job, cancelled_at=time.time())) if state in ALIVE else job
 
 
 def forget(job: Job) -> None:
-    """Removes the folder of a job that has ended, and the upload that it read, unless another job reads that too."""
+    """Removes the folder of a job that has ended, and the upload that it read, unless another job reads that too.
+
+    Raises:
+        InputError: the server only shows.
+    """
+    mode.check_writable("remove jobs")
     now = _load(job.folder)
     if now is None or status(now) in ALIVE:
         return
@@ -140,6 +198,8 @@ def all_jobs() -> list[Job]:
 
 def status(job: Job) -> State:
     """How the job stands, by its exit code, its process and its heartbeat."""
+    if not job.pid:
+        return "queued" if job.cancelled_at is None else "cancelled"
     exit_code = _exit_code(job)
     if exit_code is None and _is_alive(job):
         return "running" if _was_heard(job) else "silent"
@@ -172,6 +232,41 @@ def log_tail(job: Job) -> str:
         return ""
 
 
+def _progress_option(folder: Path) -> tuple[str, str]:
+    return "--progress-file", str(folder / "progress.json")
+
+
+@contextlib.contextmanager
+def _queue() -> Iterator[None]:
+    """Keeps other pages and servers from changing the queue meanwhile."""
+    library.jobs_folder().mkdir(parents=True, exist_ok=True)
+    with (library.jobs_folder() / _LOCK_FILE).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _enqueue(title: str, arguments: Sequence[str], into: Path) -> Job:
+    identifier = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+    folder = library.jobs_folder() / identifier
+    folder.mkdir()
+    arguments = (*arguments, *_progress_option(folder))
+    return _start_next(_save(Job(identifier, title, arguments, str(into), queued_at=time.time())))
+
+
+def _start_next(asked: Job) -> Job:
+    """The job that was asked for, as it stands after the one that has waited longest was started, if none works."""
+    started = _start_first()
+    return started if started is not None and started.id == asked.id else asked
+
+
+def _start_first() -> Job | None:
+    states = [(job, status(job)) for job in all_jobs()]
+    waiting = [job for job, state in states if state == "queued"]
+    if not waiting or any(state in WORKING for _, state in states):
+        return None
+    return _launch(min(waiting, key=lambda job: (job.queued_at, job.id)))
+
+
 def _launch(job: Job) -> Job:
     # -P: else a folder app/ where the server was started would be taken instead of ours.
     command = [sys.executable, "-P", "-m", "app.cli", *job.arguments]
@@ -193,7 +288,8 @@ def _load(folder: Path) -> Job | None:
         content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         if content.pop("format") != _FORMAT or content["id"] != folder.name:
             return None
-        return Job(**{**content, "arguments": tuple(content["arguments"])})
+        job = Job(**{**content, "arguments": tuple(map(str, content["arguments"]))})
+        return job if isinstance(job.pid, int) and job.pid >= 0 else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # half-made or foreign: not a job to offer
 

@@ -7,7 +7,7 @@ from typing import Literal
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import jobs
+from app import jobs, mode
 from app.display import clean_for_display, esc_md
 from app.formats import count, duration
 from encoder.errors import InputError
@@ -15,6 +15,7 @@ from encoder.errors import InputError
 _SHOWN_JOBS = 5
 _Colour = Literal["blue", "orange", "green", "red", "gray"]
 _WORDS: dict[jobs.State, tuple[str, _Colour]] = {
+    "queued": ("Waiting", "gray"),
     "running": ("Running", "blue"),
     "silent": ("No sign of life", "orange"),
     "done": ("Done", "green"),
@@ -22,7 +23,10 @@ _WORDS: dict[jobs.State, tuple[str, _Colour]] = {
     "cancelled": ("Cancelled", "gray"),
     "lost": ("Lost", "red"),
 }
-_LOST_HELP = "Its process is gone without a word. Resume: what it had finished is not done again."
+_HELP: dict[jobs.State, str] = {
+    "lost": "Its process is gone without a word. Resume: what it had finished is not done again.",
+    "queued": "One job works at a time; this one starts by itself, also with this page closed.",
+}
 
 
 def draw_jobs() -> None:
@@ -36,6 +40,7 @@ def draw_jobs() -> None:
 
 
 def _draw_list(was_working: bool) -> None:
+    jobs.start_waiting()
     shown = _shown_jobs()
     if was_working and not any(state in jobs.ALIVE for _, state in shown):
         st.rerun()  # the cards show what the job has made
@@ -56,14 +61,19 @@ def _draw_job(job: jobs.Job, state: jobs.State) -> None:
     with st.container(border=True, key=f"job_{job.id}"):
         title, badge, first, second = st.columns([6, 2, 2, 2], vertical_alignment="center")
         title.markdown(f"**{esc_md(job.title)}**")
-        badge.badge(word, color=colour, help=_LOST_HELP if state == "lost" else None)
-        if state in jobs.ALIVE:
-            _draw_cancel(job, first)
+        badge.badge(word, color=colour, help=_HELP.get(state))
+        if state in jobs.WORKING:
             _draw_progress(job)
+        if mode.current().is_read_only:
+            pass
+        elif state in jobs.ALIVE:
+            _draw_cancel(job, first)
         else:
             if state in jobs.RESUMABLE:
                 _draw_resume(job, first)
             _draw_remove(job, second)
+        if state == "queued":
+            return
         with st.expander("Log", expanded=state == "failed"):
             st.code(clean_for_display(jobs.log_tail(job)) or "(empty)", language=None)
 

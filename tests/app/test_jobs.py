@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from app import jobs, library
+from app import jobs, library, mode
 from encoder.errors import InputError
 
 WORKER = """
@@ -46,16 +46,15 @@ def worker(library_home, monkeypatch):
         "Popen",
         lambda command, **rest: popen([command[0], str(script), *command[4:]], **rest),
     )
-    started = []
 
     def start(kind, *arguments):
-        started.append(jobs.start(f"Import {kind}", [kind, *arguments], library_home / "into"))
-        return started[-1]
+        return jobs.start(f"Import {kind}", [kind, *arguments], library_home / "into")
 
     yield start
-    for job in started:
-        if jobs.status(job) in jobs.ALIVE:
-            os.killpg(job.pid, signal.SIGKILL)
+    for child in jobs._children.values():
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
 
 
 def wait_for(condition):
@@ -66,7 +65,13 @@ def wait_for(condition):
 
 
 def latest(job):
-    return next(found for found in jobs.all_jobs() if found.id == job.id)
+    return next((found for found in jobs.all_jobs() if found.id == job.id), None)
+
+
+def ended(*asked):
+    """Whether the jobs have ended, looked at as a server does: it also starts what waits."""
+    jobs.start_waiting()
+    return all(jobs.status(latest(job)) not in jobs.ALIVE for job in asked)
 
 
 def test_a_job_runs_the_command_that_a_person_would_type(library_home, monkeypatch):
@@ -162,7 +167,16 @@ def test_an_ended_job_can_be_removed_and_a_working_one_not(worker):
     assert [found.id for found in jobs.all_jobs()] == [working.id]
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": 99, "id": "x"}', '{"format": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"format": 1, "id": "x", "title": "", "arguments": [], "into": "", "pid": -1}',
+        "",
+        "[]",
+        '{"format": 99, "id": "x"}',
+        '{"format": 1}',
+    ],
+)
 def test_a_foreign_or_damaged_job_folder_is_passed_over(library_home, content):
     folder = library_home / "jobs" / "x"
     folder.mkdir(parents=True)
@@ -213,7 +227,7 @@ def test_a_stale_handle_that_learns_the_end_keeps_what_another_page_wrote(worker
 
 def test_a_removed_job_is_said_to_be_gone_and_a_resumed_one_is_not_removed(worker):
     job, other = worker("quick"), worker("quick")
-    wait_for(lambda: {jobs.status(job), jobs.status(other)} == {"done"})
+    wait_for(lambda: ended(job, other))
     jobs.forget(job)
     jobs.forget(job)
     for act in (jobs.resume, jobs.cancel):
@@ -231,11 +245,92 @@ def test_a_removed_job_is_said_to_be_gone_and_a_resumed_one_is_not_removed(worke
 def test_an_upload_goes_with_the_last_job_that_reads_it(worker):
     upload = library.store_upload("a.csv", b"x")
     first, second = worker("quick", str(upload)), worker("quick", str(upload))
-    wait_for(lambda: {jobs.status(first), jobs.status(second)} == {"done"})
+    wait_for(lambda: ended(first, second))
     jobs.forget(first)
     assert upload.exists()
     jobs.forget(second)
     assert not upload.exists()
+
+
+def test_one_job_works_at_a_time_and_the_others_wait_in_their_order(worker):
+    first, second, third = worker("sleep"), worker("quick"), worker("quick")
+    assert [jobs.status(job) for job in (first, second, third)] == ["running", "queued", "queued"]
+    jobs.start_waiting()
+    assert jobs.status(latest(second)) == "queued"  # the first still works
+    wait_for(lambda: jobs.progress(first).done == 3)
+    jobs.cancel(first)
+    wait_for(lambda: ended(first, second, third))
+    second, third = latest(second), latest(third)
+    assert [jobs.status(second), jobs.status(third)] == ["done", "done"]
+    assert second.started_at < third.started_at
+
+
+def test_a_job_that_waits_can_be_taken_out_and_put_back(worker):
+    first, second = worker("sleep"), worker("quick")
+    with pytest.raises(InputError, match="still at work"):
+        jobs.resume(second)
+    jobs.forget(second)  # nothing is removed before it has ended
+    second = jobs.cancel(second)
+    assert jobs.status(second) == "cancelled"
+    assert jobs.status(jobs.resume(second)) == "queued"
+    wait_for(lambda: jobs.progress(first).done == 3)
+    jobs.cancel(first)
+    wait_for(lambda: ended(first, second))
+    assert jobs.status(latest(second)) == "done"
+
+
+def test_a_waiting_job_is_started_by_another_server(worker, monkeypatch):
+    first, second = worker("sleep"), worker("quick")
+    wait_for(lambda: jobs.progress(first).done == 3)
+    child = jobs._children.pop(first.id)  # as in another process, or after a restart
+    os.killpg(first.pid, signal.SIGKILL)
+    child.wait()
+    wait_for(lambda: ended(first, second))
+    assert jobs.status(latest(first)) == "lost"
+    assert jobs.status(latest(second)) == "done"
+
+
+def test_two_clicks_start_one_build(worker, library_home):
+    first = worker("sleep")
+    folder = library_home / "roads"
+    builds = [jobs.start_once("map", folder), jobs.start_once("map", folder)]
+    other = jobs.start_once("map", folder, ["--method", "pca"])
+    assert builds[0].id == builds[1].id != other.id
+    assert builds[0].title == "Map of roads"
+    assert builds[0].arguments[:2] == ("map", str(folder))
+    assert len(jobs.all_jobs()) == 3
+    wait_for(lambda: jobs.progress(first).done == 3)
+    jobs.cancel(first)
+    wait_for(lambda: ended(first, other))
+    assert jobs.start_once("map", folder).id != builds[0].id  # the first has ended
+    wait_for(lambda: ended(*jobs.all_jobs()))
+
+
+def test_two_tabs_at_the_same_moment_start_one_build(worker, library_home):
+    from concurrent.futures import ThreadPoolExecutor
+
+    first = worker("sleep")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: jobs.start_once("topics", library_home / "roads"), range(16)))
+    assert len({job.id for job in found}) == 1
+    jobs.cancel(found[0])
+    assert jobs.status(first) == "running"
+
+
+def test_a_server_that_only_shows_changes_no_job(worker, monkeypatch):
+    job = worker("sleep")
+    monkeypatch.setattr(mode, "_chosen", mode.Mode(is_read_only=True))
+    acts = [
+        lambda: jobs.start("t", ["index"], job.folder),
+        lambda: jobs.start_once("map", job.folder),
+        lambda: jobs.resume(job),
+        lambda: jobs.cancel(job),
+        lambda: jobs.forget(job),
+    ]
+    for act in acts:
+        with pytest.raises(InputError, match="this server only shows: it does not (start|stop|remove) jobs"):
+            act()
+    assert jobs.status(job) == "running"
 
 
 def test_a_working_job_is_listed_however_old(library_home, monkeypatch):

@@ -7,25 +7,34 @@ import pytest
 
 import app
 
+# Every widget whose label or text Streamlit reads as Markdown.
 MARKDOWN_CALLS = frozenset(
     [
         "markdown",
         "write",
+        "write_stream",
         "caption",
         "title",
         "header",
         "subheader",
+        "latex",
+        "badge",
         "info",
         "warning",
         "error",
         "success",
+        "toast",
         "metric",
+        "table",
         "expander",
         "tabs",
         "status",
         "progress",
-        "toast",
-        "table",
+        "spinner",
+        "chat_message",
+        "popover",
+        "dialog",
+        "form_submit_button",
         "button",
         "checkbox",
         "toggle",
@@ -35,20 +44,36 @@ MARKDOWN_CALLS = frozenset(
         "text_area",
         "number_input",
         "date_input",
+        "time_input",
+        "datetime_input",
         "file_uploader",
+        "camera_input",
+        "audio_input",
+        "color_picker",
+        "feedback",
         "download_button",
         "radio",
         "pills",
         "segmented_control",
-        "popover",
-        "badge",
-        "chat_message",
+        "slider",
+        "select_slider",
+        "menu_button",
         "link_button",
         "page_link",
-        "slider",
-        "spinner",
-        "latex",
+        "data_editor",
+        "Page",
+        "set_page_config",
     ]
+)
+# Of these the options are read as Markdown too; those of a selectbox or multiselect are shown as they are.
+MARKDOWN_OPTIONS = frozenset(["radio", "pills", "segmented_control", "select_slider", "menu_button"])
+READ_ARGUMENTS = {
+    "metric": 3,
+    "write": 99,
+    "Page": 0,
+}  # how many positional ones are read; one where not said
+MARKDOWN_ARGUMENTS = frozenset(
+    ["label", "help", "body", "text", "title", "captions", "caption", "page_title", "value_label"]
 )
 # What these return is a figure of ours, an id of ours, or escaped.
 SAFE_CALLS = frozenset(
@@ -70,6 +95,9 @@ SAFE_CALLS = frozenset(
 )
 APP = Path(app.__file__).parent
 FILES = [file for file in sorted(APP.rglob("*.py")) if "streamlit" in file.read_text(encoding="utf-8")]
+
+
+NO_WIDGETS = frozenset(["jobs", "sys.stdout", "stream", "writer", "sheet"])
 
 
 class Judge:
@@ -122,7 +150,7 @@ class Judge:
                 return self.is_ours(call.args[0])
             case ast.Attribute(value=ast.Name(id="session"), attr="bad_keys"):
                 return True  # keys of ours, never their values
-            case ast.Attribute(value=ast.Name(id=name), attr="items"):
+            case ast.Attribute(value=ast.Name(id=name), attr="items" | "get" | "values" | "keys"):
                 return name.isupper()
         return False
 
@@ -131,12 +159,32 @@ def read_as_markdown(tree):
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
-        if node.func.attr in MARKDOWN_CALLS and ast.unparse(node.func.value) not in {"jobs", "sys.stdout"}:
-            # A metric reads its value as Markdown too, and so does every `help`.
-            yield from node.args[: 2 if node.func.attr == "metric" else 1]
-            yield from (
-                given.value for given in node.keywords if given.arg in {"label", "help", "body", "text"}
-            )
+        name, given = node.func.attr, {keyword.arg: keyword.value for keyword in node.keywords}
+        if ast.unparse(node.func.value) == "st.column_config":
+            yield from (given[key] for key in ("help",) if key in given)
+        elif name in MARKDOWN_CALLS and ast.unparse(node.func.value) not in NO_WIDGETS:
+            # A metric reads its value and its delta as Markdown too, and so does every `help`.
+            yield from node.args[: READ_ARGUMENTS.get(name, 1)]
+            yield from (value for key, value in given.items() if key in MARKDOWN_ARGUMENTS)
+            if name == "metric":
+                yield from (given[key] for key in ("value", "delta") if key in given)
+            if name in MARKDOWN_OPTIONS:
+                yield from options_shown(node.args, given)
+
+
+def options_shown(positional, given):
+    """What decides the words of the options: the function that writes them, else the options themselves."""
+    if "format_func" in given:
+        writer = given["format_func"]
+        if isinstance(writer, ast.Lambda):
+            yield writer.body
+        elif isinstance(writer, ast.Attribute) and writer.attr == "__getitem__":
+            yield writer.value
+        else:
+            yield ast.Call(writer, [], [])
+    else:
+        yield from positional[1:2]
+        yield from (given[key] for key in ("options",) if key in given)
 
 
 def unsafe_texts(code):
@@ -159,6 +207,20 @@ def unsafe_texts(code):
         "st.caption('a' + hit.id)",
         "st.caption('a %s' % hit.id)",
         "st.caption('{}'.format(hit.id))",
+        "st.metric('a', 'b', hit.id)",
+        "st.metric('a', 'b', delta=hit.id)",
+        "st.metric(label='a', value=hit.id)",
+        "st.radio('a', hit.titles)",
+        "st.pills('a', options=labels)",
+        "st.segmented_control('a', numbers, format_func=labels.__getitem__)",
+        "st.segmented_control('a', numbers, format_func=lambda number: labels[number])",
+        "st.radio('a', numbers, format_func=one_line)",
+        "st.radio('a', ['b'], captions=[topic.label])",
+        "st.column_config.TextColumn('a', help=hit.title)",
+        "st.toast(hit.title)",
+        "st.dialog(hit.title)(draw)()",
+        "st.write('a', hit.title)",
+        "st.Page(draw, title=hit.title)",
     ],
 )
 def test_the_rule_finds_what_it_is_for(code):
@@ -168,6 +230,10 @@ def test_the_rule_finds_what_it_is_for(code):
 def test_the_rule_lets_our_own_words_pass():
     code = "n = count(hit.rank)\nparts = ['a']\nparts.append(esc_md(hit.id))\nst.caption(f'{n} ' + ' '.join(parts))"
     assert unsafe_texts(code) == []
+    assert unsafe_texts("st.radio('a', numbers, format_func=LABELS.__getitem__)") == []
+    assert unsafe_texts("st.pills('a', numbers, format_func=lambda number: esc_md(labels[number]))") == []
+    assert unsafe_texts("st.radio('a', numbers, format_func=esc_md)") == []
+    assert unsafe_texts("st.selectbox('a', hit.titles)") == []  # shown as they are
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(APP)))
