@@ -1,0 +1,17 @@
+"""The colours that tell things apart, for light and for dark pages, by Okabe and Ito.
+
+Each has a contrast of at least 3:1 against its background (computed: white, and Streamlit's dark #171614). Never use
+colour alone: a label, a dash or a shape says the same.
+"""
+
+CATEGORICAL_ON_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C27F00", "#3A9BDC")
+CATEGORICAL_ON_DARK = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
+OTHER = "#8A8A8A"  # serves both
+
+# State of an embedding space, with a word and an icon beside it everywhere.
+STATE_COLOURS = {"healthy": "#00875F", "watch": "#B26B00", "collapsed": "#C2410C", "cannot tell": "#6B6B6B"}
+
+
+def categorical(*, is_dark: bool) -> tuple[str, ...]:
+    """The colours in the order in which they are given out."""
+    return CATEGORICAL_ON_DARK if is_dark else CATEGORICAL_ON_LIGHT
