@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.sign_in import SignIn
 from encoder.errors import InputError
 
 
@@ -11,11 +12,11 @@ class Mode:
 
     Attributes:
         is_read_only: nothing is started, tagged or saved.
-        has_sign_in: nothing is shown to those who have not signed in.
+        sign_in: nothing is shown to those whom this does not let in; None without sign-in.
     """
 
     is_read_only: bool = False
-    has_sign_in: bool = False
+    sign_in: SignIn | None = None
 
 
 _chosen = Mode()

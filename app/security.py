@@ -61,10 +61,16 @@ class GuardMiddleware:
     Args:
         app: what answers the requests that pass.
         policy: of `content_policy`.
+        public_name: another host name that is answered; empty for none.
+        is_encrypted: whether people come by https; cookies then travel in no other way.
     """
 
-    def __init__(self, app: AsgiApp, policy: str) -> None:
+    def __init__(
+        self, app: AsgiApp, policy: str, *, public_name: str = "", is_encrypted: bool = False
+    ) -> None:
         self._app = app
+        self._public_name = public_name.casefold()
+        self._is_encrypted = is_encrypted
         self._headers = [
             (b"content-security-policy", policy.encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -72,24 +78,31 @@ class GuardMiddleware:
             (b"referrer-policy", b"no-referrer"),
             (b"cross-origin-opener-policy", b"same-origin"),
         ]
+        if is_encrypted:
+            self._headers.append((b"strict-transport-security", b"max-age=31536000"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, passes on or refuses one request or socket."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        elif is_loopback(_host_name(scope)):
+        elif self._is_answered(_host_name(scope)):
             await self._app(scope, receive, self._with_headers(send))
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await _refuse(self._with_headers(send))
+            await _refuse(self._with_headers(send), self._public_name)
+
+    def _is_answered(self, host: str) -> bool:
+        return is_loopback(host) or bool(self._public_name) and host.casefold() == self._public_name
 
     def _with_headers(self, send: Send) -> Send:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = {name for name, _ in self._headers}
                 kept = [(name, value) for name, value in message["headers"] if name.lower() not in ours]
+                if self._is_encrypted:
+                    kept = [(name, _only_encrypted(name, value)) for name, value in kept]
                 message = {**message, "headers": [*kept, *self._headers]}
             await send(message)
 
@@ -101,8 +114,16 @@ def _host_name(scope: Scope) -> str:
     return host.rsplit("]", 1)[0] + "]" if host.startswith("[") else host.rsplit(":", 1)[0]
 
 
-async def _refuse(send: Send) -> None:
-    body = b"This server answers to localhost only.\n"
+def _only_encrypted(name: bytes, value: bytes) -> bytes:
+    """The header, with Secure added to a cookie that lacks it: Streamlit sets its sign-in cookies without."""
+    if name.lower() != b"set-cookie" or b"secure" in (part.strip().lower() for part in value.split(b";")):
+        return value
+    return value + b"; Secure"
+
+
+async def _refuse(send: Send, public_name: str) -> None:
+    names = f"localhost and {public_name}" if public_name else "localhost"
+    body = f"This server answers to {names} only.\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 421, "headers": headers})
     await send({"type": "http.response.body", "body": body})
