@@ -35,8 +35,9 @@ def default_min_size(different: int) -> int:
 
 
 def group_equal(blocks: Iterator[NDArray[np.float32]]) -> NDArray[np.int64]:
-    """The number of each row's group of equal vectors, int64 [N]: 0, 1, ... by first row; -1 for those without a
-    direction (zero, or not finite).
+    """The number of each row's group of equal vectors, int64 [N]: 0, 1, ... by first row.
+
+    Rows without a direction (zero, or not finite) get -1.
 
     Args:
         blocks: float32 [n, D], all rows in order.

@@ -22,6 +22,7 @@ MOST_NAME = 60
 MOST_LABEL = 120
 ACTIONS = ("rename", "merge", "split", "assign")
 _ID = re.compile(r"[0-9a-f]{8}")
+_TEXTS = ("key", "base", "version", "action", "label", "build", "at", "author", "detail")
 # Control, bidirectional and unpaired characters: a label is shown in many places.
 _UNSHOWN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]+"
@@ -228,34 +229,22 @@ def _edits(collection: Collection) -> list[Edit]:
 def _as_edit(record: dict[str, Any]) -> Edit | None:
     """The edit that a record describes; None for any other, since a journal may come from elsewhere."""
     topics, seen = record.get("topics"), record.get("seen")
-    texts = [
-        record.get(name) for name in ("key", "base", "version", "label", "build", "at", "author", "detail")
-    ]
     if not isinstance(topics, list) or not all(_is_count(number) for number in topics) or not _is_count(seen):
         return None
-    if record.get("action") not in ACTIONS or not all(isinstance(text, str) for text in texts):
+    texts = {name: record.get(name) for name in _TEXTS}
+    if record.get("action") not in ACTIONS or not all(isinstance(text, str) for text in texts.values()):
         return None
-    key, base, version, label, build, at, author, detail = texts
-    is_rename = record["action"] == "rename"
-    if not _ID.fullmatch(base) or clean_label(version, MOST_NAME) != version or not version:
-        return None
-    if clean_label(label) != label or (is_rename and (len(topics) != 1 or not label)):
-        return None
-    if is_rename == bool(build) or (build and not _ID.fullmatch(build)):
-        return None
-    return Edit(
-        key,
-        base,
-        version,
-        record["action"],
-        tuple(topics),
-        label,
-        build,
-        seen,
-        at,
-        author[:200],
-        detail[:200],
-    )
+    edit = Edit(topics=tuple(topics), seen=int(str(seen)), **{n: str(text) for n, text in texts.items()})
+    return edit if _is_sound(edit) else None
+
+
+def _is_sound(edit: Edit) -> bool:
+    is_rename = edit.action == "rename"
+    names_build = bool(_ID.fullmatch(edit.build)) if not is_rename else edit.build == ""
+    is_named = bool(edit.version) and clean_label(edit.version, MOST_NAME) == edit.version
+    fits_action = len(edit.topics) == 1 and bool(edit.label) if is_rename else True
+    is_clean = clean_label(edit.label) == edit.label
+    return bool(_ID.fullmatch(edit.base)) and names_build and is_named and fits_action and is_clean
 
 
 def _is_count(value: Any) -> bool:
