@@ -5,6 +5,8 @@ A row that is zero or not finite has no direction and is left out.
 Shapes: N rows, M memory tokens, D embedding dimension.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,8 @@ from encoder.spectrum.covariance import checked_rows
 
 _BLOCK_NUMBERS = 4 << 20  # 32 MiB of float64 at a time
 _PAIR_BLOCK = 1024
+_SMALL_SQUARE = 1e-200
+_TWO_SIDED_95 = 1.959964
 
 
 def slot_similarity(memory: NDArray[np.floating]) -> NDArray[np.float64] | None:
@@ -78,11 +82,12 @@ class RowSample:
     def __init__(self, most: int, seed: int) -> None:
         self.most = most
         self.rows = np.zeros((0, 0), np.float32)
+        self.positions = np.zeros(0, np.int64)  # [S] of the rows among all that were given, rising
         self._keys = np.zeros(0)
         self._random = np.random.default_rng(seed)
 
-    def add(self, rows: NDArray[np.float64]) -> None:
-        """Looks at rows [N, D]; the `most` lowest random keys of all stay, in order of arrival."""
+    def add(self, rows: NDArray[np.float64], positions: NDArray[np.int64]) -> None:
+        """Looks at rows [N, D] with positions [N]; the `most` lowest random keys stay, in order of arrival."""
         keys = self._random.random(len(rows))
         bound = self._keys.max(initial=0.0) if len(self._keys) >= self.most else 1.0
         taken = keys < bound
@@ -91,10 +96,45 @@ class RowSample:
         arrived = rows[taken].astype(np.float32)
         merged = np.concatenate([self.rows, arrived]) if len(self.rows) else arrived
         keys = np.concatenate([self._keys, keys[taken]])
+        where = np.concatenate([self.positions, positions[taken]])
         if len(keys) > self.most:
             stays = np.sort(np.argpartition(keys, self.most)[: self.most])
-            merged, keys = merged[stays], keys[stays]
-        self.rows, self._keys = merged, keys
+            merged, keys, where = merged[stays], keys[stays], where[stays]
+        self.rows, self.positions, self._keys = merged, where, keys
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Rows that have a direction, made unit length, of a block [N, D]."""
+
+    unit: NDArray[np.float64]  # [n, D]
+    kept: NDArray[np.intp]  # [n] their places in the block, rising
+    norms: NDArray[np.float64]  # [n] lengths they had
+    zeros: int
+    non_finite: int
+
+
+def directions(rows: NDArray[np.float64]) -> Directions:
+    """Rows of unit length without the zero and non-finite ones.
+
+    Args:
+        rows: [N, D], N may be 0.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("nd,nd->n", rows, rows)
+    is_plain = (squares > _SMALL_SQUARE) & (squares < 1 / _SMALL_SQUARE)  # False for a NaN
+    if is_plain.all():
+        norms = np.sqrt(squares)
+        return Directions(rows / norms[:, None], np.arange(len(rows)), norms, 0, 0)
+    # Over their largest number first, so that no square overflows or vanishes.
+    scale = np.where(is_plain, 1.0, np.abs(rows).max(axis=1))
+    kept = np.flatnonzero(np.isfinite(scale) & (scale > 0))
+    non_finite = int((~np.isfinite(scale)).sum())
+    scaled = rows[kept] / scale[kept, None]
+    lengths = np.sqrt(np.einsum("nd,nd->n", scaled, scaled))
+    with np.errstate(over="ignore"):
+        norms = lengths * scale[kept]
+    return Directions(scaled / lengths[:, None], kept, norms, len(rows) - len(kept) - non_finite, non_finite)
 
 
 def unit_rows(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], int, int]:
@@ -103,9 +143,8 @@ def unit_rows(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], int, int]
     Args:
         rows: [N, D], N may be 0.
     """
-    non_finite = int((~np.isfinite(rows).all(axis=1)).sum())
-    unit = _unit(rows[:, None])[:, 0]
-    return unit, len(rows) - len(unit) - non_finite, non_finite
+    found = directions(rows)
+    return found.unit, found.zeros, found.non_finite
 
 
 def _unit(groups: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -126,15 +165,52 @@ def uniformity(unit: NDArray[np.float32]) -> float | None:
     Returns:
         -8 to 0, lower is more spread; None when N < 2.
     """
+    closeness = pair_closeness(unit)
+    return None if closeness is None else uniformity_of(closeness)
+
+
+def uniformity_of(closeness: NDArray[np.float64]) -> float:
+    """The uniformity of rows whose `pair_closeness` [N] is known."""
+    return float(min(np.log(closeness.mean()), 0.0))
+
+
+def uniformity_interval(closeness: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the uniformity of ever more such rows.
+
+    The mean over pairs is a U-statistic: its deviation is twice that of the mean over the partners of a row,
+    and unlike a rank it has no bias that rows could remove.
+
+    Args:
+        closeness: [N] of `pair_closeness`, N > 1.
+    """
+    spread = 2 * closeness.std(ddof=1) / np.sqrt(len(closeness)) / closeness.mean()
+    middle = uniformity_of(closeness)
+    return max(middle - _TWO_SIDED_95 * spread, -8.0), min(middle + _TWO_SIDED_95 * spread, 0.0)
+
+
+def pair_closeness(unit: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """Mean over all other rows of exp(-2 |y_i - y_j|^2), of every row.
+
+    Args:
+        unit: [N, D] rows of unit length.
+
+    Returns:
+        [N] exp(-8) to 1, or None when N < 2.
+    """
     n = len(unit)
     if n < 2:
         return None
-    total = 0.0
+    totals = np.zeros(n)
     for start in range(0, n, _PAIR_BLOCK):
         left = unit[start : start + _PAIR_BLOCK]
         for other in range(start, n, _PAIR_BLOCK):
-            closeness = np.exp(4.0 * (left @ unit[other : other + _PAIR_BLOCK].T) - 4.0)
+            closeness = left @ unit[other : other + _PAIR_BLOCK].T
+            closeness -= 1
+            closeness *= 4
+            np.exp(closeness, out=closeness)
             if other == start:
-                closeness = np.triu(closeness, 1)
-            total += closeness.sum(dtype=np.float64)
-    return float(min(np.log(total / (n * (n - 1) / 2)), 0.0))
+                np.fill_diagonal(closeness, 0)
+            else:
+                totals[other : other + _PAIR_BLOCK] += closeness.sum(axis=0, dtype=np.float64)
+            totals[start : start + _PAIR_BLOCK] += closeness.sum(axis=1, dtype=np.float64)
+    return totals / (n - 1)

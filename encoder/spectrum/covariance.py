@@ -5,6 +5,7 @@ Rows are taken as they are; `encoder.spectrum` makes them unit length first.
 Shapes: N rows, D embedding dimension, R = min(N, D).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +74,15 @@ class Covariance:
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean [D] and raw second moments [D, D], both over N; zeros without rows."""
-        products = self._products
-        if products is None:
-            rows = np.concatenate([np.zeros((0, self.dimension)), *self._rows])
-            products = rows.T @ rows
-        return self._sum / max(self.n, 1), products / max(self.n, 1)
+        return self._sum / max(self.n, 1), self._added_products() / max(self.n, 1)
+
+    def without(self, part: "Covariance") -> "Covariance":
+        """The rows of this one that are not in `part`, which has to be a part of it."""
+        rest = Covariance(self.dimension)
+        rest.n = self.n - part.n
+        rest._sum = self._sum - part._sum
+        rest._products = self._added_products() - part._added_products()
+        return rest
 
     def spectra(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Singular values of the raw rows and eigenvalues of their covariance.
@@ -100,6 +105,13 @@ class Covariance:
         values = np.linalg.eigvalsh(centred)[::-1][:count]
         return singular_values, np.where(values > floor, values, 0.0) * (self.n / (self.n - 1))
 
+    def _added_products(self) -> NDArray[np.float64]:
+        """Sum of the products of all rows with themselves, [D, D]."""
+        if self._products is not None:
+            return self._products
+        rows = np.concatenate([np.zeros((0, self.dimension)), *self._rows])
+        return rows.T @ rows
+
     def _matrices(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Two square matrices with the eigenvalues of the raw and the centred second moments (over N)."""
         if self._products is None:
@@ -109,6 +121,26 @@ class Covariance:
         mean = self._sum / self.n
         raw = self._products / self.n
         return raw, raw - np.outer(mean, mean)
+
+
+def merged(parts: Sequence[Covariance]) -> Covariance:
+    """The second moments of the rows of all parts together.
+
+    Args:
+        parts: at least one, of one dimension.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    whole = Covariance(parts[0].dimension)
+    whole.n = sum(part.n for part in parts)
+    whole._sum = np.sum([part._sum for part in parts], axis=0)
+    if whole.n <= whole.dimension:  # then no part has so many that it gave its rows up
+        whole._rows = [rows for part in parts for rows in part._rows]
+        return whole
+    whole._products = np.zeros((whole.dimension, whole.dimension))
+    for part in parts:
+        whole._products += part._added_products()
+    return whole
 
 
 def spectrum_measures(singular_values: NDArray[np.floating]) -> SpectrumMeasures:

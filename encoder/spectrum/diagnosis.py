@@ -7,20 +7,27 @@ It gives no verdict and draws nothing.
 Shapes: N rows, M memory tokens, D embedding dimension, R = min(N, D).
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.spectrum.closeness import RowSample, slot_similarity, uniformity, unit_rows
-from encoder.spectrum.covariance import Covariance, check_axes, checked_rows, iso_score, spectrum_measures
+from encoder.spectrum.closeness import slot_similarity, uniformity
+from encoder.spectrum.covariance import Covariance, iso_score, spectrum_measures
+from encoder.spectrum.gathering import Blocks, Gathering, blocks_of, gather
+
+__all__ = [
+    "MOST_PAIR_ROWS",
+    "Blocks",
+    "Diagnosis",
+    "blocks_of",
+    "diagnose",
+    "diagnosis_of",
+    "diagnosis_to_json",
+]
 
 MOST_PAIR_ROWS = 20_000  # all pairs of rows are quadratic: beyond this, a sample
-_BLOCK_NUMBERS = 4 << 20  # 32 MiB of float64 at a time
-
-Blocks = NDArray[np.floating] | Iterable[NDArray[np.floating]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +58,12 @@ class Diagnosis:
     slot_similarity: NDArray[np.float64] | None  # [M, M]
     slot_similarity_mean: float | None  # off the diagonal; 1: the memory tokens say the same
 
+    @property
+    def first_direction(self) -> float | None:
+        """Share of the variance that the first direction carries, centred; None without variance."""
+        total = float(self.eigenvalues.sum())
+        return float(self.eigenvalues[0]) / total if total > 0 else None
+
 
 def diagnose(
     embeddings: Blocks,
@@ -70,24 +83,23 @@ def diagnose(
     Raises:
         ShapeError: embeddings are not [N, D] with D > 0, blocks differ in D, or memory is not [N, M, D].
     """
+    return diagnosis_of(gather(embeddings, most_pair_rows, seed=seed), memory=memory)
+
+
+def diagnosis_of(gathering: Gathering, *, memory: NDArray[np.floating] | None = None) -> Diagnosis:
+    """The measures of rows that were looked at, and of memory states [N, M, D].
+
+    Raises:
+        ShapeError: memory is not [N, M, D].
+    """
     similarity = None if memory is None else slot_similarity(memory)
-    covariance: Covariance | None = None
-    sample = RowSample(most_pair_rows, seed)
-    zero_rows = non_finite_rows = 0
-    for block in blocks_of(embeddings):
-        covariance = covariance or Covariance(block.shape[1])
-        unit, zeros, non_finite = unit_rows(checked_rows(block, covariance.dimension))
-        zero_rows += zeros
-        non_finite_rows += non_finite
-        covariance.add(unit)
-        sample.add(unit)
-    covariance = covariance or Covariance(0)
+    covariance, sample = gathering.total(), gathering.sample
     singular_values, eigenvalues = covariance.spectra()
     raw, centred = spectrum_measures(singular_values), spectrum_measures(np.sqrt(eigenvalues))
     return Diagnosis(
         n=covariance.n,
-        zero_rows=zero_rows,
-        non_finite_rows=non_finite_rows,
+        zero_rows=gathering.zero_rows,
+        non_finite_rows=gathering.non_finite_rows,
         dimension=covariance.dimension,
         singular_values=singular_values,
         eigenvalues=eigenvalues,
@@ -105,7 +117,7 @@ def diagnose(
         mean_cosine=_mean_cosine(covariance),
         uniformity=uniformity(sample.rows),
         sampled_rows=len(sample.rows),
-        seed=seed,
+        seed=gathering.seed,
         slot_similarity=similarity,
         slot_similarity_mean=_off_diagonal_mean(similarity),
     )
@@ -117,19 +129,6 @@ def diagnosis_to_json(diagnosis: Diagnosis) -> dict[str, Any]:
         key: value.tolist() if isinstance(value, np.ndarray) else value
         for key, value in asdict(diagnosis).items()
     }
-
-
-def blocks_of(embeddings: Blocks) -> Iterator[NDArray[np.floating]]:
-    """Rows [n, D] in blocks small enough for float64 copies, and at least one where there is an array.
-
-    Raises:
-        ShapeError: an array has another number of axes, or D = 0.
-    """
-    for array in [embeddings] if isinstance(embeddings, np.ndarray) else embeddings:
-        check_axes(array)
-        step = max(1, _BLOCK_NUMBERS // array.shape[1])
-        for start in range(0, max(len(array), 1), step):
-            yield array[start : start + step]
 
 
 def _mean_cosine(covariance: Covariance) -> float | None:
