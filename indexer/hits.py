@@ -68,9 +68,44 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """How two scores became one: the numbers that a hybrid search scaled with.
+
+    score = weight * (dense - low) / (high - low) + (1 - weight) * keyword / top; a missing keyword score is 0.
+
+    Attributes:
+        weight: of the dense part, 0 to 1.
+        low: least dense score among the candidates.
+        high: greatest dense score among the candidates; where it equals `low` the scaled dense score is 1.
+        top: greatest keyword score among the candidates; where it is 0 the scaled keyword score is 0.
+    """
+
+    weight: float
+    low: float
+    high: float
+    top: float
+
+    def parts(self, dense: float, keyword: float | None) -> tuple[float, float]:
+        """What each of the two adds to the score."""
+        scaled_dense = (dense - self.low) / (self.high - self.low) if self.high > self.low else 1.0
+        scaled_keyword = (keyword or 0.0) / self.top if self.top > 0 else 0.0
+        return self.weight * scaled_dense, (1.0 - self.weight) * scaled_keyword
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits by falling score, at most k, ties by row id; empty when nothing passes the filter."""
+    """Hits by falling score, at most k, ties by row id; empty when nothing passes the filter.
+
+    Attributes:
+        query: as it is shown.
+        hits: see above.
+        provenance: where they came from.
+        row_ids: of the hits' passages, in the same order: the keys of maps, topics and sets.
+        fusion: how the scores were made; None unless both searches were asked.
+    """
 
     query: str
     hits: list[Hit]
     provenance: Provenance
+    row_ids: tuple[int, ...] = ()
+    fusion: Fusion | None = None

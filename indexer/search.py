@@ -16,18 +16,28 @@ from encoder.embedder import Embedder
 from encoder.errors import CollectionError, IndexMismatchError, InputError
 from indexer.collection import Collection
 from indexer.documents import Document
-from indexer.hits import MODES, Mode, SearchResult
+from indexer.hits import Mode, SearchResult
 from indexer.ingest.rows import clean_text, rebuild_text
+from indexer.query.asked import (
+    MOST_HITS,
+    ExampleQuery,
+    Query,
+    RowQuery,
+    ask,
+    check_search,
+    named_rows,
+    needs_vector,
+)
+from indexer.query.computed import ComputedColumns
 from indexer.query.facets import column_range, column_values
-from indexer.query.filters import parse_filter, print_filter, to_lance
-from indexer.query.ranking import Clock, RowQuery, Search
+from indexer.query.ranking import Clock, Search
+from indexer.query.row_columns import PREFIX, ColumnProvider, filter_names
+from indexer.query.scope import Scope, make_scope
 from indexer.query.snapshot import Allowed, Snapshot
 from indexer.storage.row_schema import TEXT_COLUMNS
 
-__all__ = ["MOST_HITS", "RowQuery", "Searcher"]
+__all__ = ["MOST_HITS", "ExampleQuery", "RowQuery", "Searcher"]
 
-MOST_HITS = 10_000
-MOST_QUERY_CHARACTERS = 100_000
 _POLL_S = 1.0
 
 
@@ -40,6 +50,7 @@ class _Ask:
     mode: Mode
     exact: bool
     by: str
+    within: NDArray[np.uint64] | None
 
 
 class Searcher:
@@ -48,18 +59,26 @@ class Searcher:
     Args:
         collection: to search.
         embedder: for queries; None loads the encoder that the collection names, at the first query that needs it.
+        columns: the computed columns that filters may name; None for topics, tags and notes.
 
     Raises:
         CollectionError: nothing was published yet, or the rows cannot be read.
         IndexMismatchError: `embedder` did not make the collection.
     """
 
-    def __init__(self, collection: Collection, embedder: Embedder | None = None) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        embedder: Embedder | None = None,
+        *,
+        columns: ColumnProvider | None = None,
+    ) -> None:
         if embedder is not None:
             collection.check_encoder(embedder)
         self.collection = collection
         self._embedder = embedder
         self._is_given = embedder is not None
+        self._columns: ColumnProvider = columns or ComputedColumns()
         self._lock = threading.Lock()
         self._open_newest()
 
@@ -115,22 +134,21 @@ class Searcher:
         """
         with self._lock:
             if self._embedder is None:
-                from encoder.checkpoint import load_encoder
-
-                loaded = load_encoder(self.collection.settings.encoder_spec, only_cached=True)
+                loaded = self.collection.load_encoder()
                 self.collection.check_encoder(loaded)
                 self._embedder = loaded
             return self._embedder
 
     def search(
         self,
-        query: str | NDArray[np.float32] | RowQuery,
+        query: Query,
         k: int = 10,
         *,
         where: str | None = None,
         mode: Mode = "hybrid",
         exact: bool = False,
         by: str = "document",
+        within: NDArray[np.uint64] | None = None,
     ) -> SearchResult:
         """Hits by falling score, at most k, ties by row id; empty when nothing passes the filter.
 
@@ -138,39 +156,41 @@ class Searcher:
         word of the query; in hybrid mode "phrases", +words and -words of the query are conditions as well.
 
         Args:
-            query: text; or a unit vector float32 [D]; or a passage ("similar to this"). The last two are always
-                answered by vector alone.
+            query: text; or a unit vector float32 [D]; or a passage ("similar to this"); or examples. All but text
+                are answered by vector alone.
             k: most hits, 1 to 10,000.
             where: filter, see `docs/reference/filters.md`; None for all rows.
             mode: "hybrid", "semantic" or "keyword".
             exact: compare every matching row, whatever the index.
             by: "document" (each by its best passage) or "passage".
+            within: uint64 [N] row ids, the only ones that may be found; None for all.
 
         Raises:
             InputError: k, mode, query or filter is impossible.
             CollectionError: the collection is damaged.
         """
-        return self.search_batch([query], k, where=where, mode=mode, exact=exact, by=by)[0]
+        return self.search_batch([query], k, where=where, mode=mode, exact=exact, by=by, within=within)[0]
 
     def search_batch(
         self,
-        queries: Sequence[str | NDArray[np.float32] | RowQuery],
+        queries: Sequence[Query],
         k: int = 10,
         *,
         where: str | None = None,
         mode: Mode = "hybrid",
         exact: bool = False,
         by: str = "document",
+        within: NDArray[np.uint64] | None = None,
     ) -> list[SearchResult]:
         """One result a query, all over the same version; the queries are encoded together.
 
         Arguments and errors are those of `search`; a query vector is float32 [D].
         """
-        _check(k, mode, by)
-        ask = _Ask(k, where, mode, exact, by)
+        check_search(k, mode, by)
+        wish = _Ask(k, where, mode, exact, by, within)
         snapshot = self.snapshot
         try:
-            return self._answer(snapshot, queries, ask)
+            return self._answer(snapshot, queries, wish)
         # Its files were cleaned away, since it is older than what is kept; or another thread has opened the
         # re-embedded collection meanwhile, with an encoder that did not make the vectors of this snapshot.
         except (CollectionError, IndexMismatchError):
@@ -178,67 +198,55 @@ class Searcher:
                 if not self._renew() and snapshot is self._snapshot:
                     raise
                 snapshot = self._snapshot
-            return self._answer(snapshot, queries, ask)
+            return self._answer(snapshot, queries, wish)
 
-    def _answer(
-        self, snapshot: Snapshot, queries: Sequence[str | NDArray[np.float32] | RowQuery], ask: "_Ask"
-    ) -> list[SearchResult]:
+    def _answer(self, snapshot: Snapshot, queries: Sequence[Query], wish: "_Ask") -> list[SearchResult]:
         clock = Clock()
-        embedder = None
-        if ask.mode != "keyword" and any(isinstance(query, str) for query in queries):
+        encode = None
+        if any(needs_vector(query, wish.mode) for query in queries):
             with clock.step("load"):
                 embedder = self.embedder
             snapshot.collection.check_encoder(embedder)
+            encode = embedder.encode_query
         with clock.step("encode"):
-            vectors = self._vectors(snapshot, queries, embedder)
+            asked = ask(snapshot, queries, mode=wish.mode, encode=encode)
         with clock.step("filter"):
-            allowed, condition = self._allowed(snapshot, ask.where)
+            scope = make_scope(snapshot, wish.where, wish.within, self._columns)
         results = []
-        for query, vector in zip(queries, vectors, strict=True):
+        for one in asked:
             timed = clock.share(len(queries))
-            one = Search(snapshot, query, vector, ask.mode, ask.k, ask.exact, ask.by, timed)
-            results.append(one.run(allowed, condition, snapshot.collection.settings))
+            search = Search(snapshot, one, wish.mode, wish.k, wish.exact, wish.by, timed)
+            results.append(search.run(scope, snapshot.collection.settings))
         return results
 
-    def _vectors(
-        self,
-        snapshot: Snapshot,
-        queries: Sequence[str | NDArray[np.float32] | RowQuery],
-        embedder: Embedder | None,
-    ) -> list[NDArray[np.float32] | None]:
-        vectors: list[NDArray[np.float32] | None] = []
-        texts: list[str] = []
-        for query in queries:
-            if isinstance(query, str):
-                _check_text(query)
-                texts.append(query)
-                vectors.append(None)
-            elif isinstance(query, RowQuery):
-                vectors.append(snapshot.vector(self._row_id(snapshot, query.passage_id)))
-            else:
-                vectors.append(_unit(query, snapshot.collection.settings.dimension))
-        if not texts or embedder is None:
-            return vectors
-        encoded = iter(embedder.encode_query(texts))
-        return [next(encoded) if isinstance(q, str) else v for q, v in zip(queries, vectors, strict=True)]
+    @property
+    def filter_columns(self) -> dict[str, str]:
+        """What a filter may name, with its type: stored columns, then computed ones, each by one name."""
+        stored = self.snapshot.collection.settings.filter_columns
+        names = filter_names(stored, self._columns.kinds)
+        kinds = self._columns.kinds.items()
+        return stored | {name if name in names else f"{PREFIX}{name}": kind for name, kind in kinds}
 
-    def _row_id(self, snapshot: Snapshot, passage_id: str) -> int:
-        found = snapshot.store.matching(pc.field("id") == clean_text(passage_id))
-        if not found.size:
-            raise InputError(
-                f"there is no passage {passage_id!r} in version {snapshot.publication.number}",
-                str(self.collection.path),
-                "it was changed or deleted; search for its text instead",
-            )
-        return int(found[0])
+    def scope(self, where: str | None = None, *, within: NDArray[np.uint64] | None = None) -> Scope:
+        """The rows that a search with these would look at, with what Lance is told of them.
 
-    def _allowed(self, snapshot: Snapshot, where: str | None) -> tuple[Allowed, Any]:
-        if where is None or not where.strip():
-            return snapshot.everything(), None
-        settings = snapshot.collection.settings
-        tree = parse_filter(where, settings.filter_columns)
-        condition = to_lance(tree, lambda name: settings.filter_fields[name])
-        return snapshot.allow(print_filter(tree), condition), condition
+        Args:
+            where: filter; None for all rows.
+            within: uint64 [N] row ids; None for all rows.
+
+        Raises:
+            InputError: the filter cannot be used.
+        """
+        return make_scope(self.snapshot, where, within, self._columns)
+
+    def allowed(self, where: str | None = None, *, within: NDArray[np.uint64] | None = None) -> Allowed:
+        """The rows that pass a filter and are among those given (uint64 [N] row ids); see `scope`."""
+        return self.scope(where, within=within).allowed
+
+    def row_ids_of(self, passage_ids: Sequence[str]) -> dict[str, int]:
+        """Passage id to row id, of those that are live."""
+        rows, names = named_rows(self.snapshot, [clean_text(name) for name in passage_ids])
+        return dict(zip(names, rows.tolist(), strict=True))
 
     def document(self, document_id: str) -> Document:
         """The whole document, put together from its passages, to the character.
@@ -268,44 +276,3 @@ class Searcher:
     def column_range(self, name: str) -> tuple[Any, Any]:
         """Least and greatest value of a column, see `indexer.query.facets.column_range`."""
         return column_range(self.snapshot, name)
-
-
-def _check(k: int, mode: str, by: str) -> None:
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_HITS:
-        raise InputError(
-            f"k = {k} is impossible",
-            "the number of hits",
-            f"choose 1 to {MOST_HITS:,}; for all rows use export",
-        )
-    if mode not in MODES:
-        raise InputError(f"there is no mode {mode!r}", "the search mode", f"choose {', '.join(MODES)}")
-    if by not in ("document", "passage"):
-        raise InputError(f"hits cannot be shown by {by!r}", "by", "choose document or passage")
-
-
-def _check_text(query: str) -> None:
-    if len(query) > MOST_QUERY_CHARACTERS:
-        raise InputError(
-            f"the query has {len(query):,} characters",
-            "the query",
-            f"use at most {MOST_QUERY_CHARACTERS:,}; to find documents like a long one, search for a part of it",
-        )
-
-
-def _unit(vector: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
-    try:
-        vector = np.asarray(vector, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            "the query is neither text nor a vector", "the query", f"give {dimension} finite numbers"
-        ) from error
-    if vector.shape != (dimension,) or not np.isfinite(vector).all():
-        raise InputError(
-            f"the query vector has shape {vector.shape} or is not finite",
-            "the query",
-            f"give {dimension} finite numbers",
-        )
-    length = float(np.linalg.norm(vector))
-    if length == 0:
-        raise InputError("the query vector has length 0", "the query", "give a vector with a direction")
-    return vector / np.float32(length)

@@ -7,6 +7,8 @@ which is all that tells an exact word match from a vague one (`docs/decisions.md
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.hits import Fusion
+
 
 def fuse_scores(
     dense: NDArray[np.float32], keyword: NDArray[np.float32], weight: float
@@ -32,3 +34,17 @@ def fuse_scores(
     top = float(filled.max())
     scaled_keyword = filled / top if top > 0 else np.zeros_like(filled)
     return (weight * scaled_dense + (1.0 - weight) * scaled_keyword).astype(np.float32)
+
+
+def fusion_of(dense: NDArray[np.float32], keyword: NDArray[np.float32], weight: float) -> Fusion:
+    """The numbers that `fuse_scores` scales with, to explain its scores.
+
+    Args:
+        dense: float32 [N], as for `fuse_scores`.
+        keyword: float32 [N], NaN where no query word occurs.
+        weight: of the dense part, 0 to 1.
+    """
+    if not dense.size:
+        return Fusion(weight, 0.0, 0.0, 0.0)
+    top = float(np.nan_to_num(keyword, nan=0.0).max())
+    return Fusion(weight, float(dense.min()), float(dense.max()), top)

@@ -4,28 +4,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.hits import Hit, Mode, Provenance, SearchResult
-from indexer.ingest.rows import document_of_passage
-from indexer.query.fusion import fuse_scores
+from indexer.hits import Fusion, Hit, Mode, Provenance, SearchResult
+from indexer.query.asked import Asked
+from indexer.query.fusion import fuse_scores, fusion_of
 from indexer.query.keywords import KeywordQuery, parse_keywords, to_lance_query
+from indexer.query.scope import Scope
 from indexer.query.snapshot import Allowed, Nearest, Snapshot
-from indexer.segments.segment import document_key
 from indexer.storage.manifest import CollectionSettings
 from indexer.storage.row_schema import WORD_COLUMN
 
 _LEAST_DEPTH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class RowQuery:
-    """Similar to this: the passage whose stored vector is the query; its own document is no answer."""
-
-    passage_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +31,7 @@ class _Ranked:
     documents: NDArray[np.uint64]
     is_complete: bool  # a deeper search would find no further row
     nearest: Nearest | None
+    fusion: Fusion | None = None
 
 
 @dataclass(slots=True)
@@ -46,67 +39,66 @@ class Search:
     """One query over one snapshot."""
 
     snapshot: Snapshot
-    query: str | NDArray[np.float32] | RowQuery
-    vector: NDArray[np.float32] | None
+    asked: Asked
     mode: Mode
     k: int
     exact: bool
     by: str
     clock: "Clock"
 
-    def run(self, allowed: Allowed, condition: Any, settings: CollectionSettings) -> SearchResult:
+    def run(self, scope: Scope, settings: CollectionSettings) -> SearchResult:
         """Looks deeper until k hits are found or no row is left."""
         words = self._words()
         if self.mode == "hybrid" and words is not None and words.is_constrained:
-            allowed, condition = self._constrain(allowed, condition, words)
-        depth = min(max(_LEAST_DEPTH, 3 * self.k), max(1, allowed.count))
+            scope = self._constrain(scope, words)
+        depth = min(max(_LEAST_DEPTH, 3 * self.k), max(1, scope.allowed.count))
         while True:
-            ranked = self._rank(depth, allowed, condition, words, settings.hybrid_weight)
+            ranked = self._rank(depth, scope, words, settings.hybrid_weight)
             chosen = self._best(ranked)
             if ranked.is_complete or (chosen.size >= self.k and not self._is_cut_in_a_tie(ranked, chosen)):
                 break
             depth *= 4
         with self.clock.step("fetch"):
             hits = self._hits(ranked, chosen, settings)
-        return SearchResult(self._shown_query(), hits, self._provenance(ranked, allowed, settings))
+        row_ids = tuple(ranked.row_ids[chosen].tolist())
+        provenance = self._provenance(ranked, scope.allowed, settings)
+        return SearchResult(self.asked.shown, hits, provenance, row_ids, ranked.fusion)
 
     def _is_cut_in_a_tie(self, ranked: _Ranked, chosen: NDArray[np.int64]) -> bool:
         """Whether a row as good as the last hit, with a lower id, may lie beyond what the word index gave."""
         return self.mode == "keyword" and ranked.scores[chosen[-1]] == ranked.scores[-1]
 
     def _words(self) -> KeywordQuery | None:
-        if self.mode == "semantic" or not isinstance(self.query, str):
+        if self.mode == "semantic" or self.asked.text is None:
             return None
-        return parse_keywords(self.query)
+        return parse_keywords(self.asked.text)
 
-    def _constrain(self, allowed: Allowed, condition: Any, words: KeywordQuery) -> tuple[Allowed, Any]:
+    def _constrain(self, scope: Scope, words: KeywordQuery) -> Scope:
         """The allowed rows that hold what the query demands and not what it excludes."""
         with self.clock.step("keyword"):
-            rows = np.sort(self._constrained_rows(words, condition))
-        return self.snapshot.allow_rows(rows), condition
+            rows = np.sort(self._constrained_rows(words, scope))
+        return Scope(self.snapshot.allow_rows(rows), scope.condition, scope.rows)
 
-    def _constrained_rows(self, words: KeywordQuery, condition: Any) -> NDArray[np.uint64]:
+    def _constrained_rows(self, words: KeywordQuery, scope: Scope) -> NDArray[np.uint64]:
         store, most = self.snapshot.store, max(1, self.snapshot.rows)
-        rows = store.matching(condition)
+        rows = store.matching(scope.condition) if scope.rows is None else scope.rows
         for required in words.required_queries(WORD_COLUMN):
             rows = np.intersect1d(rows, store.keyword_scores(required, most)[0], assume_unique=True)
         for excluded in words.excluded_queries(WORD_COLUMN):
             rows = np.setdiff1d(rows, store.keyword_scores(excluded, most)[0], assume_unique=True)
         return rows
 
-    def _rank(
-        self, depth: int, allowed: Allowed, condition: Any, words: KeywordQuery | None, weight: float
-    ) -> _Ranked:
+    def _rank(self, depth: int, scope: Scope, words: KeywordQuery | None, weight: float) -> _Ranked:
         nearest = None
-        if self.vector is not None:
+        if self.asked.vector is not None:
             with self.clock.step("dense"):
-                nearest = self.snapshot.nearest(self.vector, depth, allowed, exact=self.exact)
-        is_complete = depth >= allowed.count
+                nearest = self.snapshot.nearest(self.asked.vector, depth, scope.allowed, exact=self.exact)
+        is_complete = depth >= scope.allowed.count
         if words is None:
             assert nearest is not None  # without words there is a vector
             return _dense_only(nearest, is_complete)
         with self.clock.step("keyword"):
-            ids, scores = self._keyword(words, depth, condition)
+            ids, scores = self._keyword(words, depth, scope)
         if nearest is None:
             _, documents = self.snapshot.score_rows(ids, np.zeros(self._dimension, np.float32))
             nothing = np.full(ids.size, np.nan, np.float32)
@@ -118,12 +110,18 @@ class Search:
         return self.snapshot.collection.settings.dimension
 
     def _keyword(
-        self, words: KeywordQuery, depth: int, condition: Any
+        self, words: KeywordQuery, depth: int, scope: Scope
     ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         query = to_lance_query(words, WORD_COLUMN)
         if query is None:
             return np.zeros(0, np.uint64), np.zeros(0, np.float32)
-        return self.snapshot.store.keyword_scores(query, depth, condition)
+        wide = depth
+        while True:  # Lance cannot be told of computed columns, so those rows are left out afterwards
+            ids, scores = self.snapshot.store.keyword_scores(query, wide, scope.condition)
+            kept = scope.cut(ids)
+            if kept.sum() >= depth or ids.size < wide:
+                return ids[kept][:depth], scores[kept][:depth]
+            wide *= 4
 
     def _fuse(
         self,
@@ -133,9 +131,9 @@ class Search:
         weight: float,
         is_complete: bool,
     ) -> _Ranked:
-        assert self.vector is not None  # fusing needs both
+        assert self.asked.vector is not None  # fusing needs both
         only_words = ids[~np.isin(ids, nearest.row_ids)]
-        extra_dense, extra_documents = self.snapshot.score_rows(only_words, self.vector)
+        extra_dense, extra_documents = self.snapshot.score_rows(only_words, self.asked.vector)
         row_ids = np.concatenate([nearest.row_ids, only_words])
         dense = np.concatenate([nearest.scores, extra_dense])
         documents = np.concatenate([nearest.documents, extra_documents])
@@ -145,7 +143,14 @@ class Search:
         fused = fuse_scores(dense, keyword, weight)
         best = np.lexsort((row_ids, -fused))
         return _Ranked(
-            row_ids[best], fused[best], dense[best], keyword[best], documents[best], is_complete, nearest
+            row_ids[best],
+            fused[best],
+            dense[best],
+            keyword[best],
+            documents[best],
+            is_complete,
+            nearest,
+            fusion_of(dense, keyword, weight),
         )
 
     def _best(self, ranked: _Ranked) -> NDArray[np.int64]:
@@ -154,9 +159,8 @@ class Search:
             positions = np.arange(ranked.row_ids.size)
         else:
             positions = np.sort(np.unique(ranked.documents, return_index=True)[1])
-        if isinstance(self.query, RowQuery):
-            own = document_key(document_of_passage(self.query.passage_id))
-            positions = positions[ranked.documents[positions] != own]
+        if self.asked.left_out.size:
+            positions = positions[~np.isin(ranked.documents[positions], self.asked.left_out)]
         return positions[: self.k]
 
     def _hits(self, ranked: _Ranked, chosen: NDArray[np.int64], settings: CollectionSettings) -> list[Hit]:
@@ -197,11 +201,6 @@ class Search:
             milliseconds=self.clock.milliseconds(),
             notes=self.snapshot.notes,
         )
-
-    def _shown_query(self) -> str:
-        if isinstance(self.query, str):
-            return self.query
-        return f"similar to {self.query.passage_id}" if isinstance(self.query, RowQuery) else "a vector"
 
 
 class Clock:

@@ -5,7 +5,7 @@ Immutable once made, so that any number of threads may search it; a newer public
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,11 +145,20 @@ class Snapshot:
             name: canonical text of the filter, under which the answer is kept.
             condition: the compiled filter.
         """
+        return self.allow_kept(name, lambda: self.store.matching(condition))
+
+    def allow_kept(self, name: str, find: Callable[[], NDArray[np.uint64]]) -> Allowed:
+        """The live rows that `find` gives, uint64 [N], ascending; asked once for each name while it is kept.
+
+        Args:
+            name: says all that decides the answer.
+            find: finds them.
+        """
         with self._lock:
             if name in self._masks:
                 self._masks.move_to_end(name)
                 return self._masks[name]
-        allowed = self.allow_rows(self.store.matching(condition))
+        allowed = self.allow_rows(find())
         with self._lock:
             self._masks[name] = allowed
             while len(self._masks) > _KEPT_MASKS:
@@ -230,6 +239,20 @@ class Snapshot:
         parts = zip([*sources, self._loose_ids], allowed.parts, strict=True)
         chosen = [ids if mask is None else ids[mask] for ids, mask in parts]
         return np.sort(np.concatenate([np.zeros(0, np.uint64), *chosen]))
+
+    def documents(self, row_ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Hashes of the document ids (`document_key`) of live rows, uint64 [N].
+
+        Args:
+            row_ids: uint64 [N], of live rows.
+        """
+        found = np.zeros(row_ids.size, np.uint64)
+        for segment in self.segments:
+            here, at = _find(np.asarray(segment.row_ids), row_ids)
+            found[here] = segment.documents[at]
+        here, at = _find(self._loose_ids, row_ids)
+        found[here] = self._loose_documents[at]
+        return found
 
     def vectors(self, row_ids: NDArray[np.uint64]) -> NDArray[np.float32]:
         """The stored vectors of live rows in the order given, float32 [N, D].
