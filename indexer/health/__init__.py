@@ -1,0 +1,1 @@
+"""How the embedding space of a collection, or of a file of vectors, does: measured, judged, explained."""
