@@ -37,14 +37,15 @@ class LazyEncoder:
         return getattr(self._loaded(), name)
 
     def _loaded(self) -> Any:
-        encoder = _load(self._collection.settings.encoder_spec, self.fingerprint)
+        encoder = _load(self._collection.settings.encoder_spec, self.fingerprint, self._collection)
         self._collection.check_encoder(encoder)
         return encoder
 
 
 @st.cache_resource(max_entries=_LOADED_ENCODERS, show_spinner="Loading the encoder, the first time only …")
-def _load(spec: str, fingerprint: str) -> Any:
-    """The encoder; the fingerprint is part of what it is kept by, so that one trained anew is loaded anew."""
-    from encoder.checkpoint import load_encoder
+def _load(spec: str, fingerprint: str, _collection: Any) -> Any:
+    """The encoder with the collection's transformation.
 
-    return load_encoder(spec, only_cached=True)  # the spec is out of a file, which may be anybody's
+    The fingerprint, which covers both, is part of what it is kept by, so that one trained anew is loaded anew.
+    """
+    return _collection.load_encoder()

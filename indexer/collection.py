@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from encoder.embedder import Embedder
 from encoder.errors import CollectionError, IndexMismatchError, InputError, UsageError
+from encoder.spectrum.transforms import Transform
+from encoder.transform_file import write_transform
+from encoder.transformed import TransformedEncoder
 from indexer.ingest.rows import clean_text
 from indexer.progress import Report, silent
 from indexer.storage import manifest
@@ -72,9 +75,11 @@ class Collection:
 
         Raises:
             CollectionError: the folder holds something else, or cannot be written.
-            InputError: window, overlap or words is impossible.
+            InputError: window, overlap or words is impossible; or the encoder is one with a transformation, which
+                only `rebuild` gives to a collection.
         """
         path = Path(path)
+        _check_plain(encoder)
         window = encoder.max_tokens if window is None else window
         overlap = window // _OVERLAP_SHARE if overlap is None else overlap
         columns = dict(columns or {})
@@ -95,15 +100,33 @@ class Collection:
             columns=columns,
             column_fields=manifest.field_names(columns),
         )
+        return cls.lay_out(path, settings)
+
+    @classmethod
+    def lay_out(
+        cls, path: Path, settings: CollectionSettings, transform: Transform | None = None
+    ) -> "Collection":
+        """Makes an empty collection with these settings, whatever they say.
+
+        Args:
+            path: a new or empty folder.
+            settings: its `collection.json`.
+            transform: the one that the settings name.
+
+        Raises:
+            CollectionError: the folder holds something else, or cannot be written.
+        """
         _make_folder(path)
         collection = cls(path, settings)
         with writer_lock(path):
             _make_empty(path)
-            collection._write_new()
+            collection._write_new(transform)
         return collection
 
-    def _write_new(self) -> None:
+    def _write_new(self, transform: Transform | None) -> None:
         try:
+            if transform:
+                write_transform(self.path / manifest.TRANSFORM_FILE, transform)
             RowStore.create(self.path / ROWS_FOLDER, self._schema())
             for folder in (manifest.PUBLISH_FOLDER, DERIVED_FOLDER):
                 (self.path / folder).mkdir(exist_ok=True)
@@ -159,8 +182,21 @@ class Collection:
             f"the collection was made with the encoder {self.settings.encoder_name} "
             f"({self.settings.encoder_fingerprint[:8]}), this one is {encoder.name} ({encoder.fingerprint[:8]})",
             str(self.path),
-            f"use the first, or re-embed: llm2comp rebuild {self.path} --encoder {encoder.name}",
+            f"use the first, or re-embed: llm2comp rebuild {self.path} "
+            f"--encoder {getattr(encoder, 'base', encoder).name}",
         )
+
+    def dressed(self, encoder: Embedder) -> Embedder:
+        """The encoder with the collection's transformation around it, if it has one; see `indexer.own_encoder`."""
+        from indexer.own_encoder import dress
+
+        return dress(self, encoder)
+
+    def load_encoder(self, *, device: str = "auto") -> Embedder:
+        """The encoder that made the collection, with its transformation; see `indexer.own_encoder`."""
+        from indexer.own_encoder import load_own_encoder
+
+        return load_own_encoder(self, device=device)
 
     def add(
         self,
@@ -189,10 +225,7 @@ class Collection:
 
         if not isinstance(source, Source):
             source = open_sources([source])
-        if encoder is None:
-            from encoder.checkpoint import load_encoder
-
-            encoder = load_encoder(self.settings.encoder_spec, only_cached=True)
+        encoder = self.load_encoder() if encoder is None else self.dressed(encoder)
         return add_source(
             self, source, encoder, mirror=mirror, take_over=take_over, index=index, report=report
         )
@@ -220,16 +253,25 @@ class Collection:
         return describe(self)
 
     def rebuild(
-        self, *, encoder: Embedder | None = None, index: str | None = None, report: Report = silent
+        self,
+        *,
+        encoder: Embedder | None = None,
+        transform: str | None = None,
+        index: str | None = None,
+        report: Report = silent,
     ) -> None:
-        """Builds the index anew, or every vector with another encoder; see `indexer.rebuild`."""
-        from indexer.rebuild import rebuild_index, reembed
+        """Builds the index anew, or all vectors; see `indexer.retransform.rebuild_as`.
 
-        if encoder is None or encoder.fingerprint == self.settings.encoder_fingerprint:
-            rebuild_index(self, index=index, report=report)
-        else:
-            reembed(self, encoder, index=index, report=report)
-            self.settings = manifest.read_settings(self.path)
+        Args:
+            encoder: another one for all vectors, which gives up the transformation; None keeps both.
+            transform: steps for all vectors, such as "centre+drop:1"; "none" for those of the encoder alone; None
+                keeps what there is.
+            index: index kind; None keeps the one asked for last.
+            report: called as it goes on.
+        """
+        from indexer.retransform import rebuild_as
+
+        rebuild_as(self, encoder=encoder, transform=transform, index=index, report=report)
 
     def verify(self, *, quick: bool = False) -> "list[Finding]":
         """What does not fit together; see `indexer.verify.verify`."""
@@ -242,6 +284,15 @@ class Collection:
         from indexer.export import export_passages
 
         return export_passages(self, Path(file), vectors=vectors, report=report)
+
+
+def _check_plain(encoder: Embedder) -> None:
+    if isinstance(encoder, TransformedEncoder):
+        raise InputError(
+            f"{encoder.name} is the encoder of another collection, with its transformation",
+            "encoder",
+            "make the collection with the encoder alone, then: llm2comp rebuild DIR --transform STEPS",
+        )
 
 
 def _lasting_spec(spec: str) -> str:

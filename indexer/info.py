@@ -25,6 +25,7 @@ def describe(collection: Collection) -> dict[str, Any]:
         "dimension": settings.dimension,
         "encoder": settings.encoder_name,
         "fingerprint": settings.encoder_fingerprint,
+        "transform": settings.transform,
         "window": settings.window,
         "overlap": settings.overlap,
         "words": settings.words,

@@ -70,7 +70,7 @@ def reembed(
         CollectionError: the rows cannot be read, the disk is full, or something else has the name of the copy.
     """
     path = collection.path.resolve()
-    beside = path.with_name(f"{path.name}.rebuild")
+    beside = copy_beside(path)
     with writer_lock(path):
         drop_superseded(collection.open_rows())
         published = collection.publication()
@@ -78,21 +78,30 @@ def reembed(
         _forget_deleted(target, collection)
         index = index or (published.index_choice if published else None)
         done = add_source(target, RowsSource(collection), encoder, index=index, report=report)
-        _put_in_place(beside, path)
-        with contextlib.suppress(OSError):  # what stays is taken away by the next re-embedding
-            _discard(beside, last=SETTINGS_FILE)
-            (path / REBUILD_MARK).unlink()
+        put_in_place(beside, path)
     return done
 
 
-def _put_in_place(beside: Path, path: Path) -> None:
-    """The new folder takes the name of the old and the other way round, with what people saved about it."""
+def copy_beside(path: Path) -> Path:
+    """Where the new state of the collection at `path` grows."""
+    return path.with_name(f"{path.name}.rebuild")
+
+
+def put_in_place(beside: Path, path: Path) -> None:
+    """The new folder takes the name of the old, with what people saved about it; then the old one is deleted.
+
+    Raises:
+        CollectionError: the folders cannot change places; the old one stands as before.
+    """
     try:
         if (path / VIEWS_FOLDER).is_dir():
             shutil.copytree(path / VIEWS_FOLDER, beside / VIEWS_FOLDER, dirs_exist_ok=True)
         exchange_folders(beside, path)
     except OSError as error:
         raise full_disk_or(error, "the new collection cannot be put in place of the old", path) from error
+    with contextlib.suppress(OSError):  # what stays is taken away by the next re-embedding
+        _discard(beside, last=SETTINGS_FILE)
+        (path / REBUILD_MARK).unlink()
 
 
 def exchange_folders(one: Path, other: Path) -> None:
@@ -144,12 +153,7 @@ def _continue_or_create(beside: Path, collection: Collection, encoder: Embedder)
         target = _opened(beside) if _mark_of(beside) == old.uuid else None
         if target and _made_by(target, encoder) and (window, overlap) == _cut_of(target):
             return target
-        _discard(beside, last=REBUILD_MARK if _mark_of(beside) == old.uuid else SETTINGS_FILE)
-    try:
-        beside.mkdir()
-        (beside / REBUILD_MARK).write_text(old.uuid)  # first: whatever a kill leaves is known as ours
-    except OSError as error:
-        raise full_disk_or(error, "the new collection cannot be made beside the old", beside) from error
+    begin_copy(beside, collection)
     return Collection.create(
         beside,
         name=old.name,
@@ -159,6 +163,23 @@ def _continue_or_create(beside: Path, collection: Collection, encoder: Embedder)
         overlap=overlap,
         words=old.words,
     )
+
+
+def begin_copy(beside: Path, collection: Collection) -> None:
+    """An empty folder beside the collection, marked as ours; what an earlier run left there is discarded.
+
+    Raises:
+        CollectionError: something else has the name, or the folder cannot be made.
+    """
+    mark = collection.settings.uuid
+    if _is_present(beside):
+        _check_own(beside, collection)
+        _discard(beside, last=REBUILD_MARK if _mark_of(beside) == mark else SETTINGS_FILE)
+    try:
+        beside.mkdir()
+        (beside / REBUILD_MARK).write_text(mark)  # first: whatever a kill leaves is known as ours
+    except OSError as error:
+        raise full_disk_or(error, "the new collection cannot be made beside the old", beside) from error
 
 
 def _is_present(path: Path) -> bool:

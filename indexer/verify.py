@@ -14,6 +14,7 @@ from encoder.errors import CollectionError
 from indexer.collection import Collection
 from indexer.ingest.known import document_hash
 from indexer.ingest.rows import passage_id_of
+from indexer.own_encoder import own_transform
 from indexer.segments.recall import measure_recall
 from indexer.segments.segment import SEED, Segment, check_files
 from indexer.storage import manifest
@@ -52,6 +53,7 @@ def verify(collection: Collection, *, quick: bool = False) -> list[Finding]:
     findings: list[Finding] = []
     try:
         findings += _guarded(str(collection.path), lambda: _check_chain(collection))
+        findings += _guarded(str(collection.path), lambda: _check_transform(collection))
         publication = collection.publication()
         if publication is None:
             return [_nothing_published(collection)]
@@ -108,6 +110,11 @@ def _nothing_published(collection: Collection) -> Finding:
         str(collection.path),
         f"finish the job: llm2comp index SOURCE --into {collection.path}",
     )
+
+
+def _check_transform(collection: Collection) -> Iterator[Finding]:
+    own_transform(collection)
+    yield from ()
 
 
 def _check_chain(collection: Collection) -> Iterator[Finding]:

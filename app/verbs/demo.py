@@ -74,7 +74,7 @@ def _demo_collection(args: argparse.Namespace) -> Any:
             collection = Collection.open(into)
         else:
             collection = Collection.create(into, encoder=encoder, columns=source.columns)
-        if collection.settings.encoder_fingerprint != encoder.fingerprint:
+        if collection.settings.text_fingerprint != encoder.fingerprint:
             meter.note("the bundled encoder is a newer one: embedding the demo again")
             collection.rebuild(encoder=encoder, report=meter.report)
         collection.add(source, encoder=encoder, report=meter.report)

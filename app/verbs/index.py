@@ -155,9 +155,10 @@ def _existing(args: argparse.Namespace) -> "Collection | None":
 def _encoder(args: argparse.Namespace, existing: "Collection | None") -> Any:
     from encoder.checkpoint import load_encoder
 
-    if existing and args.encoder is None:  # a spec out of a file: it downloads nothing
-        return load_encoder(existing.settings.encoder_spec, device=args.device, only_cached=True)
-    return load_encoder(args.encoder or "default", device=args.device)
+    if existing and args.encoder is None:
+        return existing.load_encoder(device=args.device)
+    encoder = load_encoder(args.encoder or "default", device=args.device)
+    return existing.dressed(encoder) if existing else encoder
 
 
 def _create(args: argparse.Namespace, source: "Source", encoder: Any) -> "Collection":

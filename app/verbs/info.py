@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [
         f"{info['name']}: {info['documents']:,} documents, {info['passages']:,} passages, version {info['version']}",
         f"encoder:   {info['encoder']} ({info['dimension']} numbers, {info['fingerprint'][:8]})",
+        *([f"transform: {info['transform']}, fitted to its own vectors"] if info["transform"] else []),
         f"passages:  up to {info['window']} tokens, sharing {info['overlap']}; words: {info['words']}",
         f"index:     {info['index']} in {info['segments']} segments, {recall}",
         f"columns:   {columns}",

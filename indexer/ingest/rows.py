@@ -64,7 +64,7 @@ def prepare(document: Document, settings: CollectionSettings, source_id: str | N
         elif value is not None:
             rest[name] = value
     extra = json.dumps(rest, sort_keys=True, default=str, ensure_ascii=False) if rest else None
-    cut = f"{settings.window}/{settings.overlap}/{settings.encoder_fingerprint}"
+    cut = f"{settings.window}/{settings.overlap}/{settings.text_fingerprint}"
     known = {
         name: value for name, value in metadata.items() if value is not None
     }  # no value, or no such column

@@ -11,15 +11,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from encoder import atomic
-from encoder.errors import CollectionError
+from encoder.errors import CollectionError, UsageError
+from encoder.spectrum.transforms import NONE, parse_steps
 from indexer.storage.strict_json import NewerFormatError, check_format, damaged, read_object, to_dataclass
 
 FORMAT = 1
 SETTINGS_FILE = "collection.json"
 TITLE_COLUMN = "title"
 PUBLISH_FOLDER = "publish"
+TRANSFORM_FEATURE = "transform"
 # What this version of the program understands beyond format 1; a collection may require more.
-FEATURES: frozenset[str] = frozenset()
+FEATURES: frozenset[str] = frozenset({TRANSFORM_FEATURE})
+TRANSFORM_FIELDS = ("transform", "transform_sha256", "base_fingerprint")
+TRANSFORM_FILE = "transform.safetensors"
 
 KINDS = ("flat", "rabitq", "ivf-sq8")
 WORD_CHOICES = ("english", "plain", "ngram2")
@@ -27,6 +31,7 @@ COLUMN_TYPES = ("string", "int64", "float64", "bool", "date", "timestamp", "list
 MOST_DIMENSIONS = 65_536
 _STORED_NAME = re.compile(r"m_[A-Za-z0-9_]+")
 _NUMBER = re.compile(r"[0-9]{7,15}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -40,7 +45,7 @@ class CollectionSettings:
         created_at: ISO 8601, UTC.
         encoder_spec: what `load_encoder` is given.
         encoder_name: for messages.
-        encoder_fingerprint: sha256 hex.
+        encoder_fingerprint: sha256 hex, of encoder and transformation where there is one.
         dimension: numbers per vector.
         hybrid_weight: weight of the dense part in hybrid search, 0 to 1.
         window: most tokens of a passage, title included.
@@ -49,6 +54,9 @@ class CollectionSettings:
         columns: metadata column to its type.
         column_fields: metadata column to the field that stores it.
         features_required: what a program must understand to open it.
+        transform: steps that every vector of the encoder passes before it is stored or compared, "" for none.
+        transform_sha256: of the transformation in `transform.safetensors`, "" for none.
+        base_fingerprint: sha256 hex of the encoder alone where there is a transformation, else "".
         format: number of this file's format.
     """
 
@@ -66,7 +74,15 @@ class CollectionSettings:
     columns: dict[str, str]
     column_fields: dict[str, str]
     features_required: list[str] = field(default_factory=list)
+    transform: str = ""
+    transform_sha256: str = ""
+    base_fingerprint: str = ""
     format: int = FORMAT
+
+    @property
+    def text_fingerprint(self) -> str:
+        """Of the encoder that reads the texts: what a transformation does to its vectors does not change how they are cut."""
+        return self.base_fingerprint or self.encoder_fingerprint
 
     @property
     def filter_columns(self) -> dict[str, str]:
@@ -155,7 +171,11 @@ def write_settings(path: Path, settings: CollectionSettings) -> None:
         FileExistsError: there is one already.
         OSError: the folder cannot be written.
     """
-    content = json.dumps(asdict(settings), indent=2, ensure_ascii=False) + "\n"
+    fields = asdict(settings)
+    if not settings.transform:  # programs that know of no transformation can then open it
+        for name in TRANSFORM_FIELDS:
+            del fields[name]
+    content = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
     atomic.create_exclusive(path / SETTINGS_FILE, content.encode())
 
 
@@ -200,11 +220,27 @@ def _checked_settings(settings: CollectionSettings, file: Path) -> CollectionSet
         "column_fields": set(settings.column_fields) == set(settings.columns)
         and len({stored.lower() for stored in settings.column_fields.values()}) == len(settings.columns)
         and all(map(_STORED_NAME.fullmatch, settings.column_fields.values())),
+        "transform": _names_steps(settings.transform)
+        and bool(settings.transform) == (TRANSFORM_FEATURE in settings.features_required),
+        "transform_sha256": _is_hash(settings.transform_sha256, settings.transform),
+        "base_fingerprint": _is_hash(settings.base_fingerprint, settings.transform),
     }
     for name, is_right in holds.items():
         if not is_right:
             raise damaged(file, f"{name} is {str(getattr(settings, name))[:40]!r}")
     return settings
+
+
+def _names_steps(spec: str) -> bool:
+    try:
+        return not spec or str(parse_steps(spec)) == spec != NONE
+    except UsageError:
+        return False
+
+
+def _is_hash(text: str, transform: str) -> bool:
+    """Whether a field is a hash where there is a transformation, and empty where there is none."""
+    return bool(_SHA256.fullmatch(text)) if transform else not text
 
 
 def _unreadable(path: Path, error: OSError) -> CollectionError:
