@@ -19,13 +19,12 @@ from indexer.derived import build_folder, list_builds, remove_build, write_build
 from indexer.query.snapshot import Snapshot
 from indexer.search import Searcher
 from indexer.topics import clusters, describe
-from indexer.topics.current import assign_nearest, current_topics
+from indexer.topics.current import assign_nearest
 from indexer.topics.describe import Assignment
 from indexer.topics.keyphrases import Keyphrases, contrast
 from indexer.topics.phrase_table import read_phrases, write_phrases
 from indexer.topics.stored import KIND, NOISE, StoredTopics, Topic, unit_rows, write_files
 from indexer.topics.versions import (
-    AUTOMATIC,
     JOURNAL,
     MOST_NAME,
     Edit,

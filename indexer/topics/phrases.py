@@ -28,6 +28,7 @@ _TOKEN = re.compile(
 )
 _IS_SPACELESS = re.compile(f"[{_SPACELESS}]")
 # What contractions leave, and words that say something of a text rather than of its matter.
+# fmt: off
 _MORE_STOP_WORDS = frozenset(
     {
         "using",
@@ -86,6 +87,9 @@ _MORE_STOP_WORDS = frozenset(
         "unlike",
     }  # fmt: skip
 )
+
+
+# fmt: on
 
 
 def stop_words(rule: str) -> frozenset[str]:
