@@ -1,26 +1,73 @@
-"""What outlives a script run: opened collections for all sessions; view, history and last answer of one session.
+"""What outlives a script run: opened collections and what is derived from them, and the tray of one session.
 
-Every key of `st.session_state` that is not a widget's own is named here.
+The view itself is in `app.current_view`, and offered from here.
 """
 
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
-from app import library
+from app import library, mode
+from app.current_view import (
+    BAD_KEYS,
+    GO_TO,
+    PAGES,
+    VIEW,
+    bad_keys,
+    can_undo,
+    change,
+    go,
+    is_linked,
+    notice,
+    notices,
+    push,
+    set_quietly,
+    undo,
+    view,
+)
 from app.lazy_encoder import LazyEncoder
-from app.view_state import ViewState, decode, encode, is_linkable
-from encoder.errors import Llm2CompError
+from app.link import MOST_TRAY_ROWS
+from app.tray import Origin, Tray, add, remove
+from app.view_state import ViewState, answered
+from encoder.errors import IndexMismatchError, InputError, Llm2CompError
+from indexer.annotations.journal import VIEWS_FOLDER
+from indexer.collection import DERIVED_FOLDER
 from indexer.hits import SearchResult
 
-VIEW, HISTORY, BAD_KEYS, ANSWER = "view", "history", "bad_keys", "answer"
-PAGES, GO_TO = "pages", "go_to"  # the pages by name, and the one to show next
+if TYPE_CHECKING:
+    from indexer.selection import Selected, Selection
+
+
+__all__ = [
+    "BAD_KEYS",
+    "GO_TO",
+    "PAGES",
+    "VIEW",
+    "bad_keys",
+    "can_undo",
+    "change",
+    "go",
+    "is_linked",
+    "notice",
+    "notices",
+    "push",
+    "set_quietly",
+    "undo",
+    "view",
+]
+
+TRAYS = "trays"  # uuid of a collection to the trays of this session, newest last
 UPLOADS = "stored_uploads"  # id of an uploaded file to the path of our copy
-_UNDO_STEPS = 20
+ANSWER = "answer"
 _CACHED_COLLECTIONS = 4
+_CACHED_RESULTS = 48
+_ENCODER_DIGITS = 8
+_UNDO_STEPS = 20
+_Made = TypeVar("_Made")
 # One encoder at a time: two would share the cores and both be slower.
 _encoding = threading.Semaphore(1)
 
@@ -35,65 +82,43 @@ class Opened:
     info: dict[str, Any]
 
 
-def view() -> ViewState:
-    """What this session shows; read from the link when the session is new."""
-    if VIEW not in st.session_state:
-        state, bad = decode(dict(st.query_params))
-        st.session_state[VIEW] = state
-        st.session_state[BAD_KEYS] = bad
-    return st.session_state[VIEW]
-
-
-def bad_keys() -> tuple[str, ...]:
-    """Keys of the link that were not understood."""
-    view()
-    return st.session_state[BAD_KEYS]
-
-
-def change(**fields: Any) -> None:
-    """Replaces fields of the view; a new search starts at its first page with nothing picked."""
-    before = view()
-    if not {"row", "page"} & set(fields):
-        fields |= {"row": "", "page": 1}
-    after = replace(before, **fields)
-    if after == before:
-        return
-    if replace(after, row="") != replace(before, row=""):  # picking a hit is not a step to undo
-        history = st.session_state.setdefault(HISTORY, [])
-        history.append(before)
-        del history[:-_UNDO_STEPS]
-    st.session_state[VIEW] = after
-    st.session_state[BAD_KEYS] = ()
-
-
-def can_undo() -> bool:
-    """Whether there is an earlier view."""
-    return bool(st.session_state.get(HISTORY))
-
-
-def undo() -> None:
-    """Back to the view before the last change; the browser's own Back button does not bring it."""
-    if can_undo():
-        st.session_state[VIEW] = st.session_state[HISTORY].pop()
-
-
-def push() -> None:
-    """Writes the view into the address bar, if it is not there already and fits a link."""
-    parameters = encode(view())
-    if not is_linkable(parameters):
-        parameters = {}
-    if dict(st.query_params) != parameters:
-        st.query_params.from_dict(parameters)
-
-
-def is_linked() -> bool:
-    """Whether the address bar holds the whole view."""
-    return is_linkable(encode(view()))
-
-
 def entry() -> library.Entry | None:
     """The collection of the view; None when the library is empty or does not know it."""
     return library.find(view().corpus)
+
+
+def opened() -> Opened:
+    """The collection that the pages look at, ready to be searched.
+
+    Raises:
+        InputError: the library does not know it.
+        IndexMismatchError: a link was made with another encoder.
+        Llm2CompError: it cannot be opened; the sentence says why.
+    """
+    found = entry()
+    if found is None:
+        raise InputError(
+            f"no corpus is called {view().corpus!r} here", "link, c", "choose one on the Corpora page"
+        )
+    ready = open_collection(found.path)
+    if has_other_encoder(ready):
+        raise IndexMismatchError(
+            f"this link was made with encoder {view().encoder}, and the corpus has "
+            f"{fingerprint(ready)}: its answers would be others",
+            f"link, e; {found.key}",
+            "go on with the encoder that the corpus has now, or ask for a new link",
+        )
+    return ready
+
+
+def fingerprint(opened: Opened) -> str:
+    """The first digits of the fingerprint of a collection's encoder, as links name it."""
+    return str(opened.collection.settings.encoder_fingerprint)[:_ENCODER_DIGITS]
+
+
+def has_other_encoder(opened: Opened) -> bool:
+    """Whether the link was made with another encoder than the collection has now."""
+    return bool(view().encoder) and view().encoder != fingerprint(opened)
 
 
 def open_collection(path: Path) -> Opened:
@@ -134,7 +159,9 @@ def search(opened: Opened, state: ViewState) -> SearchResult:
         Llm2CompError: the query, the filter or the encoder cannot be used.
     """
     uuid = opened.collection.settings.uuid
-    asked = (str(opened.collection.path), uuid, opened.version, replace(state, row="", page=1))
+    rows = tray(opened).rows if state.scope else ()
+    notes = state_beside(opened.collection.path)
+    asked = (str(opened.collection.path), uuid, opened.version, answered(state), rows, notes)
     kept = st.session_state.get(ANSWER)
     if kept is None or kept[0] != asked:
         st.session_state[ANSWER] = kept = (asked, ask(opened, state))
@@ -150,9 +177,141 @@ def ask(opened: Opened, state: ViewState, *, exact: bool = False) -> SearchResul
     from indexer.search import RowQuery
 
     query = RowQuery(state.like) if state.like else state.query
-    mode = "semantic" if state.like else state.mode
+    how = "semantic" if state.like else state.mode
+    within = {"within": selected(opened).row_ids} if _is_beyond_filter(state) else {}
     with _encoding:
-        return opened.searcher.search(query, state.k, where=state.filter or None, mode=mode, exact=exact)
+        return opened.searcher.search(
+            query, state.k, where=state.filter or None, mode=how, exact=exact, **within
+        )
+
+
+def _is_beyond_filter(state: ViewState) -> bool:
+    return bool(state.polygon or state.topics or state.scope or state.set)
+
+
+def derived(opened: Opened, name: str, key: Hashable, make: Callable[[], _Made]) -> _Made:
+    """What `make` returns, kept for all sessions while the collection stays at this version; read only.
+
+    Args:
+        opened: what it is made from.
+        name: of the kind: "map points", "topics". Two makers never share one.
+        key: whatever else decides it, of plain values: ids, numbers, texts; never arrays.
+        make: called when there is none yet; what it raises is not kept.
+    """
+    settings = opened.collection.settings
+    return _derived(str(opened.collection.path), settings.uuid, opened.version, name, key, make)
+
+
+@st.cache_resource(max_entries=_CACHED_RESULTS, show_spinner=False)
+def _derived(path: str, uuid: str, version: int, name: str, key: Hashable, _make: Callable[[], Any]) -> Any:
+    return _make()
+
+
+def selection() -> "Selection":
+    """What the pages look at, out of the view: filter, outline, topics, tray, set; all of them hold at once."""
+    from indexer.selection import Selection
+
+    state = view()
+    rows = tray(opened()).rows if state.scope == "tray" else None
+    return Selection(
+        where=state.filter,
+        map_id=state.map if state.polygon else "",
+        polygon=state.polygon,
+        topics_id=state.topics_run if state.topics else "",
+        topics=state.topics,
+        rows=rows,
+        set_id=state.set,
+        topics_version=state.topics_version if state.topics else "",
+    )
+
+
+def is_narrowed() -> bool:
+    """Whether the pages look at less than the whole corpus."""
+    state = view()
+    return bool(state.filter or state.polygon or state.topics or state.scope or state.set)
+
+
+def selected(opened: Opened) -> "Selected":
+    """The passages that the pages look at; found once for all pages.
+
+    Raises:
+        Llm2CompError: the filter cannot be used, or the map, the topics or the set are gone.
+    """
+    from indexer.selection import select_rows
+
+    asked = selection()
+    key = (astuple(asked), state_beside(opened.collection.path))
+    return derived(opened, "selected", key, lambda: select_rows(opened.searcher, asked))
+
+
+def tray(opened: Opened) -> Tray:
+    """What this session has put together out of the collection; begins with what the link brought."""
+    uuid = opened.collection.settings.uuid
+    trays = st.session_state.setdefault(TRAYS, {})
+    if uuid not in trays:
+        brought = add(Tray(), view().tray, Origin("link", version=opened.version))
+        trays[uuid] = [brought]
+    kept: Tray = trays[uuid][-1]
+    in_link = kept.rows if len(kept) <= MOST_TRAY_ROWS else ()
+    if view().tray != in_link:
+        set_quietly(tray=in_link)
+    return kept
+
+
+def add_to_tray(opened: Opened, rows: Iterable[int], origin: Origin) -> None:
+    """Puts passages into the tray; if they are too many, the next page says so and nothing is added."""
+    try:
+        _replace_tray(opened, add(tray(opened), rows, origin))
+    except InputError as error:
+        notice(f"{error.what}: {error.fix}.")
+
+
+def remove_from_tray(opened: Opened, rows: Iterable[int]) -> None:
+    """Takes passages out of the tray."""
+    _replace_tray(opened, remove(tray(opened), rows))
+
+
+def clear_tray(opened: Opened) -> None:
+    """Empties the tray; pages that looked at it look at the whole corpus again."""
+    _replace_tray(opened, Tray())
+    if view().scope == "tray":
+        change(scope="")
+
+
+def can_undo_tray(opened: Opened) -> bool:
+    """Whether there is an earlier tray."""
+    tray(opened)
+    return len(st.session_state[TRAYS][opened.collection.settings.uuid]) > 1
+
+
+def undo_tray(opened: Opened) -> None:
+    """The tray as it was before its last change."""
+    if can_undo_tray(opened):
+        st.session_state[TRAYS][opened.collection.settings.uuid].pop()
+
+
+def _replace_tray(opened: Opened, after: Tray) -> None:
+    if after != tray(opened):
+        trays = st.session_state[TRAYS][opened.collection.settings.uuid]
+        trays.append(after)
+        del trays[:-_UNDO_STEPS]
+
+
+def state_beside(path: Path) -> tuple[tuple[str, int], ...]:
+    """What tells apart what lies beside the rows and changes without a new version: tags, sets, edits, maps, topics."""
+    try:
+        journals = [(file.name, file.stat().st_size) for file in (path / VIEWS_FOLDER).glob("*.jsonl")]
+        builds = [(folder.name, 0) for folder in (path / DERIVED_FOLDER).glob("*-*")]
+    except OSError:  # replaced at this moment
+        return ()
+    return tuple(sorted(journals + builds))
+
+
+def author() -> str:
+    """Who changes things: the address that signed in, or the user of this machine when empty."""
+    if mode.current().sign_in is None:
+        return ""
+    return str(st.user.get("email") or st.user.get("name") or st.user.get("sub") or "")
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -4,7 +4,7 @@ Pure: neither Streamlit nor the engine's work is imported. Short keys keep links
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from app import link
@@ -132,6 +132,13 @@ def decode(parameters: Mapping[str, str]) -> tuple[ViewState, tuple[str, ...]]:
         except (ValueError, KeyError):
             bad.append(key)
     return ViewState(**values), tuple(bad)
+
+
+def answered(view: ViewState) -> ViewState:
+    """The view with only what the answer to its question depends on, so that the rest searches nothing anew."""
+    default = ViewState()
+    unasked = ("row", "page", "map_view", "colour", "tray", "what_if", "other", "version", "encoder")
+    return replace(view, **{name: getattr(default, name) for name in unasked})
 
 
 def is_linkable(parameters: Mapping[str, str]) -> bool:
