@@ -183,7 +183,7 @@ def uniformity_interval(closeness: NDArray[np.float64]) -> tuple[float, float]:
     Args:
         closeness: [N] of `pair_closeness`, N > 1.
     """
-    spread = 2 * closeness.std(ddof=1) / np.sqrt(len(closeness)) / closeness.mean()
+    spread = 2 * float(closeness.std(ddof=1)) / len(closeness) ** 0.5 / float(closeness.mean())
     middle = uniformity_of(closeness)
     return max(middle - _TWO_SIDED_95 * spread, -8.0), min(middle + _TWO_SIDED_95 * spread, 0.0)
 

@@ -1,0 +1,264 @@
+"""A word for an embedding space, the reasons for it, and what to do.
+
+A rank is judged beside that of random directions of the same number of rows and dimensions, since few rows have few
+directions however good the encoder is. A collapse shows in few rows already: 50 rows on 5 directions are 5 directions.
+That a space is healthy can be seen only with as many rows as dimensions, else the answer is "cannot tell".
+
+The bands, and what was measured for them (8,000 passages of arXiv articles, 20,000 for the bundled encoder):
+
+    measure           watch    collapsed    bundled  MiniLM-L6  tiny untrained-like encoders (compress, simcse, contrastive)
+    rank share        < 0.5    < 0.2        0.83     0.78       0.10, 0.14, 0.14
+    first direction   > 0.25   > 0.5        0.10     0.07       0.50, 0.37, 0.51
+    mean cosine       > 0.5    > 0.98       0.29     0.19       0.88, 0.57, 0.99
+    hub skewness      > 5                   2.9      2.8        0.3, 0.4, 0.6 (crowded, but evenly)
+    antihub share     > 0.15                0.03     0.02       0.01, 0.01, 0.01
+    exact repeats     > 0.05                0        0          0, 0, 0
+    near repeats      > 0.2                 0        0          1.00, 0.81, 1.00
+    broken rows       > 0.001               0        0          0, 0, 0
+
+The first direction's band counts from the share that a direction of random rows has, which matters below 20 dimensions.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from encoder.spectrum.diagnosis import Diagnosis
+from encoder.spectrum.duplicates import NEAR_COSINE, Duplicates
+from encoder.spectrum.neighbourhood import Hubness
+from encoder.spectrum.reference import isotropic
+
+State = Literal["healthy", "watch", "collapsed", "cannot tell"]
+STATES: tuple[State, ...] = ("healthy", "watch", "collapsed", "cannot tell")
+LEAST_ROWS = 50  # fewer rows say nothing, not even of a collapse
+
+_LOW_RANK, _COLLAPSED_RANK = 0.5, 0.2
+_STRONG_FIRST, _COLLAPSED_FIRST = 0.25, 0.5
+_HIGH_COSINE, _COLLAPSED_COSINE = 0.5, 0.98
+_HIGH_SKEWNESS = 5.0
+_MANY_ANTIHUBS = 0.15
+_MANY_EQUAL, _MANY_NEAR = 0.05, 0.2
+_MANY_BROKEN = 0.001
+_ORDER: dict[State, int] = {"collapsed": 0, "watch": 1, "cannot tell": 2, "healthy": 3}
+
+_TRAIN = "Train on with a contrastive stage: more steps, larger batches, or a lower temperature."
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """From where on a measure is no longer healthy; the value itself still is."""
+
+    is_low_bad: bool
+    watch: float
+    collapsed: float | None = None
+
+    def state(self, value: float) -> State:
+        """The word for a value."""
+        if self.collapsed is not None and self._beyond(value, self.collapsed):
+            return "collapsed"
+        return "watch" if self._beyond(value, self.watch) else "healthy"
+
+    def _beyond(self, value: float, limit: float) -> bool:
+        return value < limit if self.is_low_bad else value > limit
+
+    def __str__(self) -> str:
+        return f"{'at least' if self.is_low_bad else 'at most'} {self.watch:.3g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one measure says."""
+
+    measure: str
+    value: float
+    band: Band
+    state: State
+    sentence: str
+    advice: str  # what to do; empty when it is healthy
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The word for a space, why, and what to do."""
+
+    state: State
+    sentence: str
+    reasons: tuple[Finding, ...]  # every measure that was judged, the worst first
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do, the most urgent first, each once."""
+        return tuple(dict.fromkeys(reason.advice for reason in self.reasons if reason.advice))
+
+
+def judge(
+    diagnosis: Diagnosis,
+    *,
+    hubness: Hubness | None = None,
+    equal: Duplicates | None = None,
+    near: Duplicates | None = None,
+) -> Verdict:
+    """The word for a space.
+
+    Args:
+        diagnosis: of its rows.
+        hubness: of a sample of them; None: not looked at.
+        equal: rows that are equal.
+        near: rows of a sample that are nearly equal.
+    """
+    findings = [
+        *_of_spectrum(diagnosis),
+        *_of_hubs(hubness),
+        *_of_rows(diagnosis),
+        *_of_duplicates(equal, near),
+    ]
+    reasons = tuple(sorted(findings, key=lambda finding: _ORDER[finding.state]))
+    worst = reasons[0].state if reasons else "cannot tell"
+    if diagnosis.n < LEAST_ROWS or (diagnosis.n < diagnosis.dimension and worst != "collapsed"):
+        return Verdict("cannot tell", _too_few(diagnosis), reasons)
+    return Verdict(worst, f"{worst.capitalize()}: {_evidence(diagnosis, reasons, worst)}.", reasons)
+
+
+def _finding(measure: str, value: float | None, band: Band, sentence: str, advice: str) -> list[Finding]:
+    """One finding, or none where there is no value."""
+    if value is None:
+        return []
+    state = band.state(value)
+    return [Finding(measure, value, band, state, sentence, "" if state == "healthy" else advice)]
+
+
+def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
+    """Of rank, first direction and mean, as far as there are rows enough to speak of them."""
+    if diagnosis.n < LEAST_ROWS:
+        return []
+    reference = isotropic(diagnosis.n, diagnosis.dimension)
+    expected = reference.measures.effective_rank
+    rank, cosine, first = diagnosis.effective_rank_centred, diagnosis.mean_cosine, diagnosis.first_direction
+    found: list[Finding] = []
+    if rank is not None and expected is not None:
+        has_wide_mean = cosine is not None and cosine > _HIGH_COSINE
+        found += _finding(
+            "rank_share",
+            rank / expected,
+            Band(True, _LOW_RANK, _COLLAPSED_RANK),
+            f"The rows use {rank:.0f} directions where as many random ones would use {expected:.0f}.",
+            f"{_TRAIN} Centring alone will not help." if has_wide_mean else _TRAIN,
+        )
+    random_share = reference.first_direction or 0.0
+    if first is not None and random_share < 1:
+        watch, collapsed = (
+            random_share + limit * (1 - random_share) for limit in (_STRONG_FIRST, _COLLAPSED_FIRST)
+        )
+        found += _finding(
+            "first_direction",
+            first,
+            Band(False, watch, collapsed),
+            f"The first direction carries {first:.0%} of the variance.",
+            "See under what-if whether dropping the first directions (drop:1) finds more; else train on.",
+        )
+    if cosine is not None:
+        found += _of_mean(cosine, is_rank_fine=not any(finding.state == "collapsed" for finding in found))
+    return found
+
+
+def _of_mean(cosine: float, *, is_rank_fine: bool) -> list[Finding]:
+    centre = "Take the mean away: see under what-if what centring (centre) finds, and rebuild with it."
+    return _finding(
+        "mean_cosine",
+        cosine,
+        Band(False, _HIGH_COSINE, _COLLAPSED_COSINE),
+        f"Two rows have a cosine of {cosine:.2f} on average"
+        + (": all point the same way." if cosine > _HIGH_COSINE else "."),
+        centre if is_rank_fine else _TRAIN,
+    )
+
+
+def _of_hubs(hubness: Hubness | None) -> list[Finding]:
+    if hubness is None or len(hubness.counts) < LEAST_ROWS:
+        return []
+    advice = "Look at the hubs: boilerplate can go; for other rows see what centring finds under what-if."
+    found = _finding(
+        "hub_skewness",
+        hubness.skewness,
+        Band(False, _HIGH_SKEWNESS),
+        f"One row is among the {hubness.k} nearest of {hubness.most:,} others.",
+        advice,
+    )
+    share = hubness.antihub_share
+    return found + _finding(
+        "antihub_share",
+        share,
+        Band(False, _MANY_ANTIHUBS),
+        f"{share or 0:.1%} of the rows are among the {hubness.k} nearest of no other: they are hardly found.",
+        advice,
+    )
+
+
+def _of_rows(diagnosis: Diagnosis) -> list[Finding]:
+    broken = diagnosis.zero_rows + diagnosis.non_finite_rows
+    given = broken + diagnosis.n
+    return _finding(
+        "broken_rows",
+        broken / given if given else None,
+        Band(False, _MANY_BROKEN),
+        f"{diagnosis.zero_rows:,} rows are zero and {diagnosis.non_finite_rows:,} hold no finite numbers.",
+        "Look at the texts of these rows (empty ones?) and at the encoder's precision.",
+    )
+
+
+def _of_duplicates(equal: Duplicates | None, near: Duplicates | None) -> list[Finding]:
+    found: list[Finding] = []
+    if equal is not None:
+        found += _finding(
+            "equal_share",
+            equal.share,
+            Band(False, _MANY_EQUAL),
+            f"{equal.repeated:,} of {equal.rows:,} rows are equal to another, in {equal.groups:,} groups.",
+            "Remove repeated texts, or mend what makes different texts equal.",
+        )
+    if near is not None and near.rows >= LEAST_ROWS:
+        found += _finding(
+            "near_share",
+            near.share,
+            Band(False, _MANY_NEAR),
+            f"{near.repeated:,} of {near.rows:,} sampled rows have another at a cosine of {NEAR_COSINE} or more.",
+            "Look at the largest groups: repeated texts can go; different texts so close are told apart by few digits.",
+        )
+    return found
+
+
+def _too_few(diagnosis: Diagnosis) -> str:
+    if not diagnosis.n:
+        broken = diagnosis.zero_rows + diagnosis.non_finite_rows
+        return (
+            f"Cannot tell: {f'none of {broken:,} rows has a direction' if broken else 'there are no rows'}."
+        )
+    needed = max(LEAST_ROWS, diagnosis.dimension)
+    rows = "1 row is" if diagnosis.n == 1 else f"{diagnosis.n:,} rows are"
+    return f"Cannot tell: {rows} too few for {diagnosis.dimension:,} dimensions; give at least {needed:,}."
+
+
+def _evidence(diagnosis: Diagnosis, reasons: tuple[Finding, ...], worst: State) -> str:
+    """Rank and first direction first, then what else is as bad as the verdict."""
+    rank, first = diagnosis.effective_rank_centred, diagnosis.first_direction
+    if rank is None or first is None:
+        return "all rows are the same"
+    parts = [
+        f"effective rank {rank:.0f} of {diagnosis.dimension:,}",
+        f"the first direction carries {first:.0%}",
+    ]
+    for reason in reasons:
+        if reason.state == worst != "healthy" and reason.measure not in ("rank_share", "first_direction"):
+            parts.append(_short(reason))
+    return "; ".join(parts)
+
+
+def _short(finding: Finding) -> str:
+    texts = {
+        "mean_cosine": f"mean cosine {finding.value:.2f}",
+        "hub_skewness": f"hubs (skewness {finding.value:.1f})",
+        "antihub_share": f"{finding.value:.0%} of the rows are near to no other",
+        "broken_rows": f"{finding.value:.1%} of the rows are broken",
+        "equal_share": f"{finding.value:.0%} of the rows are equal to another",
+        "near_share": f"{finding.value:.0%} of the rows nearly equal another",
+    }
+    return texts[finding.measure]
