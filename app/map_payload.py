@@ -189,10 +189,17 @@ def with_start(payload: bytes, start: Start) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the server itself reads back from a payload: `n` points, the start."""
+    """What the server itself reads back from a payload.
+
+    Attributes:
+        n: number of points.
+        start: as packed.
+        stamp: of map and command; what a browser did under another stamp no longer counts.
+    """
 
     n: int
     start: Start
+    stamp: str
 
 
 def read_head(payload: bytes) -> Head:
@@ -200,7 +207,8 @@ def read_head(payload: bytes) -> Head:
     fields = _HEAD.unpack_from(payload)
     corners = np.frombuffer(payload, "<u2", count=2 * fields[14], offset=_HEAD.size)
     view = (fields[11], fields[12], fields[13]) if fields[13] > 0 else None
-    return Head(fields[1], Start(tuple(corners.tolist()), view, fields[7]))
+    stamp = f"{fields[2].rstrip(bytes(1)).decode()}:{fields[7]}"
+    return Head(fields[1], Start(tuple(corners.tolist()), view, fields[7]), stamp)
 
 
 def read_polygon(value: object) -> tuple[int, ...] | None:
