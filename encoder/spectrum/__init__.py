@@ -10,7 +10,9 @@ from encoder.spectrum.intervals import Interval, Intervals, spectrum_intervals
 from encoder.spectrum.reference import Reference, isotropic
 from encoder.spectrum.requirements import Failure, Requirement, check, parse_requirement
 from encoder.spectrum.surroundings import Surroundings, look_around
+from encoder.spectrum.transforms import Transform, fit_transform, parse_steps
 from encoder.spectrum.verdict import Finding, Verdict, judge
+from encoder.spectrum.what_if import KnownPairs, Share, WhatIf, what_if
 
 __all__ = [
     "Comparison",
@@ -22,11 +24,15 @@ __all__ = [
     "Gathering",
     "Interval",
     "Intervals",
+    "KnownPairs",
     "Reference",
     "Requirement",
+    "Share",
     "SpectrumMeasures",
     "Surroundings",
+    "Transform",
     "Verdict",
+    "WhatIf",
     "alignment",
     "check",
     "compare",
@@ -35,13 +41,16 @@ __all__ = [
     "diagnosis_to_json",
     "examination_to_json",
     "examine",
+    "fit_transform",
     "gather",
     "iso_score",
     "isotropic",
     "judge",
     "look_around",
     "parse_requirement",
+    "parse_steps",
     "slot_similarity",
     "spectrum_intervals",
     "spectrum_measures",
+    "what_if",
 ]

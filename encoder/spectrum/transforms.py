@@ -26,7 +26,7 @@ from encoder.errors import ShapeError, UsageError
 from encoder.fingerprint import combine, weights_sha256
 from encoder.spectrum.closeness import unit_rows
 from encoder.spectrum.covariance import Covariance, checked_rows
-from encoder.spectrum.diagnosis import Blocks, blocks_of
+from encoder.spectrum.gathering import Blocks, blocks_of
 
 NONE = "none"
 _ORDER = ("centre", "drop", "whiten", "cut", "pca")
