@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -11,50 +11,97 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from encoder.errors import InputError
 from indexer.collection import Collection
+from indexer.export_columns import ExtraColumn, extra_columns
 from indexer.progress import JobProgress, Report, silent
 from indexer.search import Searcher
+from indexer.selection import Selection, select_rows
 from indexer.storage.row_schema import WORD_COLUMN
 
 FORMATS = (".parquet", ".jsonl", ".csv")
+_BLOCK = 4096
 # Spreadsheets run a cell that begins like this; the apostrophe makes it text again.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def export_passages(
-    collection: Collection, file: Path, *, vectors: bool = False, report: Report = silent
+    collection: Collection,
+    file: Path,
+    *,
+    vectors: bool = False,
+    selection: Selection | None = None,
+    report: Report = silent,
 ) -> int:
-    """Writes id, document_id, title, text, start, end and the metadata of every published passage.
+    """Writes id, document_id, title, text, start, end and the metadata of published passages.
 
-    The file appears when it is whole. In csv a cell that a spreadsheet would run gets an apostrophe in front.
+    Where they exist there are also topic, topic_label, tags, notes, and x, y, trust of a map, see
+    `indexer.export_columns`. The file appears when it is whole. In csv a cell that a spreadsheet would run gets an
+    apostrophe in front.
 
     Args:
         collection: to export.
         file: new file, .parquet, .jsonl or .csv; an existing one is replaced.
         vectors: add the vector as a list of numbers (.parquet and .jsonl).
+        selection: the passages wanted, written by rising row id; None for all.
         report: called as it goes on.
 
     Returns:
         Passages written.
 
     Raises:
-        InputError: the file's ending is unknown, or csv was asked to hold vectors.
+        InputError: the file's ending is unknown, csv was asked to hold vectors, or the selection is impossible.
         CollectionError: nothing was published, or rows cannot be read.
     """
+    _check_ending(file, vectors)
+    searcher = Searcher(collection)
+    selection = selection or Selection()
+    row_ids = None if selection.is_everything else select_rows(searcher, selection).row_ids
+    extras = extra_columns(searcher, selection)
+    return write_rows(searcher, file, row_ids, extras=extras, vectors=vectors, report=report)
+
+
+def _check_ending(file: Path, vectors: bool) -> None:
     ending = file.suffix.lower()
     if ending not in FORMATS:
         raise InputError(f"{file.name} has no known ending", str(file), f"end it with {', '.join(FORMATS)}")
     if vectors and ending == ".csv":
         raise InputError("a csv cell cannot hold a vector", str(file), "export to .parquet or .jsonl")
-    searcher = Searcher(collection)
+
+
+def write_rows(
+    searcher: Searcher,
+    file: Path,
+    row_ids: NDArray[np.uint64] | None,
+    *,
+    extras: Sequence[ExtraColumn] = (),
+    vectors: bool = False,
+    report: Report = silent,
+) -> int:
+    """Writes passages to a file that appears when it is whole; returns how many.
+
+    Args:
+        searcher: of the collection.
+        file: with one of the known endings.
+        row_ids: uint64 [N], ascending, live; None for all.
+        extras: columns beside those of the rows.
+        vectors: add the vector.
+        report: called as it goes on.
+
+    Raises:
+        InputError: the file cannot be written.
+        CollectionError: rows cannot be read.
+    """
     temporary = file.with_name(f".{file.name}.part")
-    written, total = 0, max(1, searcher.snapshot.rows)
+    total = max(1, searcher.snapshot.rows if row_ids is None else row_ids.size)
+    written = 0
     try:
         with ExitStack() as stack:
-            write = _WRITERS[ending](temporary, stack)
-            for table in _tables(searcher, vectors):
+            write = _WRITERS[file.suffix.lower()](temporary, stack)
+            for batch in _batches(searcher, row_ids, vectors):
+                table = _shown(batch, searcher.collection.settings.column_fields, vectors, extras)
                 write(table)
                 written += table.num_rows
                 report(JobProgress("exporting", passages=written, fraction=written / total))
@@ -70,20 +117,33 @@ def export_passages(
     return written
 
 
-def _tables(searcher: Searcher, vectors: bool) -> Iterator[pa.Table]:
+def _batches(
+    searcher: Searcher, row_ids: NDArray[np.uint64] | None, vectors: bool
+) -> Iterator[pa.RecordBatch]:
+    """The rows with `_rowid`; at least one batch, since the columns are part of the answer."""
     fields = searcher.collection.settings.column_fields
     wanted = ["id", "doc_id", "title", WORD_COLUMN, "text_at", "char_start", "char_end", *fields.values()]
-    is_empty = True
-    for batch in searcher.snapshot.store.scan([*wanted, "vec"] if vectors else wanted):
+    wanted += ["vec"] if vectors else []
+    store, is_empty = searcher.snapshot.store, True
+    for batch in store.scan(wanted) if row_ids is None else _taken(searcher, row_ids, wanted):
         is_empty = False
-        yield _shown(batch, fields, vectors)
-    if is_empty:  # the columns are part of the answer
-        schema = searcher.snapshot.store.schema
-        empty = pa.RecordBatch.from_pylist([], schema=schema)
-        yield _shown(empty, fields, vectors)
+        yield batch
+    if is_empty:
+        yield pa.RecordBatch.from_pylist([], schema=store.schema.append(pa.field("_rowid", pa.uint64())))
 
 
-def _shown(batch: pa.RecordBatch, fields: dict[str, str], vectors: bool) -> pa.Table:
+def _taken(
+    searcher: Searcher, row_ids: NDArray[np.uint64], wanted: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    for at in range(0, row_ids.size, _BLOCK):
+        some = row_ids[at : at + _BLOCK]
+        table = searcher.snapshot.store.take(some, wanted).append_column("_rowid", pa.array(some))
+        yield table.combine_chunks().to_batches()[0]
+
+
+def _shown(
+    batch: pa.RecordBatch, fields: dict[str, str], vectors: bool, extras: Sequence[ExtraColumn]
+) -> pa.Table:
     starts = batch["text_at"].to_pylist()
     texts = [content[at:] for content, at in zip(batch[WORD_COLUMN].to_pylist(), starts, strict=True)]
     columns: dict[str, Any] = {
@@ -96,6 +156,9 @@ def _shown(batch: pa.RecordBatch, fields: dict[str, str], vectors: bool) -> pa.T
     }
     for name, stored in fields.items():
         columns[_free_name(name, columns)] = batch[stored]
+    rows = batch["_rowid"].to_numpy()
+    for extra in extras:
+        columns[_free_name(extra.name, columns, "derived")] = extra.of(rows)
     if vectors:
         dimension = batch["vec"].type.list_size
         numbers = batch["vec"].flatten().to_numpy(zero_copy_only=False).astype(np.float32)
@@ -103,9 +166,9 @@ def _shown(batch: pa.RecordBatch, fields: dict[str, str], vectors: bool) -> pa.T
     return pa.table(columns)
 
 
-def _free_name(name: str, taken: Container[str]) -> str:
+def _free_name(name: str, taken: Container[str], prefix: str = "metadata") -> str:
     while name in taken or name == "vector":
-        name = f"metadata.{name}"
+        name = f"{prefix}.{name}"
     return name
 
 

@@ -16,7 +16,7 @@ from encoder.embedder import Embedder
 from encoder.errors import CollectionError, IndexMismatchError, InputError
 from indexer.collection import Collection
 from indexer.documents import Document
-from indexer.hits import Mode, SearchResult
+from indexer.hits import Hit, Mode, SearchResult
 from indexer.ingest.rows import clean_text, rebuild_text
 from indexer.query.asked import (
     MOST_HITS,
@@ -29,7 +29,8 @@ from indexer.query.asked import (
     needs_vector,
 )
 from indexer.query.computed import ComputedColumns
-from indexer.query.facets import column_range, column_values
+from indexer.query.explain import Explanation, explain_hit
+from indexer.query.facets import column_range, column_values, facet_counts
 from indexer.query.ranking import Clock, Search
 from indexer.query.row_columns import PREFIX, ColumnProvider, filter_names
 from indexer.query.scope import Scope, make_scope
@@ -242,6 +243,58 @@ class Searcher:
     def allowed(self, where: str | None = None, *, within: NDArray[np.uint64] | None = None) -> Allowed:
         """The rows that pass a filter and are among those given (uint64 [N] row ids); see `scope`."""
         return self.scope(where, within=within).allowed
+
+    def explain(
+        self,
+        result: SearchResult,
+        hit: Hit,
+        query: Query,
+        *,
+        where: str | None = None,
+        within: NDArray[np.uint64] | None = None,
+    ) -> Explanation:
+        """Why a hit stands where it stands, see `indexer.query.explain`.
+
+        Args:
+            result: of `search` with the same query, filter and rows.
+            hit: one of its hits.
+            query: that was asked.
+            where: filter of the search.
+            within: uint64 [N] row ids of the search.
+
+        Raises:
+            InputError: the passage is gone, or an argument is impossible.
+        """
+        scope = self.scope(where, within=within)
+        snapshot = self.snapshot
+        mode: Mode = "keyword" if hit.dense is None else "semantic"
+        encode = self.embedder.encode_query if needs_vector(query, mode) else None
+        asked = ask(snapshot, [query], mode=mode, encode=encode)[0]
+        searched = hit.dense is None or result.fusion is not None
+        text = asked.text if searched else None
+        return explain_hit(snapshot, scope, result, hit, text=text, vector=asked.vector)
+
+    def facet_counts(
+        self, name: str, rows: SearchResult | Scope | None = None, limit: int = 20
+    ) -> list[tuple[Any, int]]:
+        """Most frequent values of a stored or computed column among hits, or among all rows of a scope.
+
+        See `indexer.query.facets.facet_counts`.
+
+        Args:
+            name: as a filter names the column.
+            rows: the hits of a search; or all rows of a scope; None for all rows of the version.
+            limit: most values.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        chosen: NDArray[np.uint64] | None = None
+        if isinstance(rows, SearchResult):
+            chosen = np.array(rows.row_ids, np.uint64)
+        elif rows is not None:
+            chosen = self.snapshot.row_ids(rows.allowed)
+        return facet_counts(self.snapshot, name, chosen, columns=self._columns, limit=limit)
 
     def row_ids_of(self, passage_ids: Sequence[str]) -> dict[str, int]:
         """Passage id to row id, of those that are live."""

@@ -78,10 +78,11 @@ def _notes(snapshot: Snapshot) -> tuple[NDArray[np.uint64], list[Any]]:
 
 
 def _topics(snapshot: Snapshot) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    from indexer.topics.current import current_topics
     from indexer.topics.stored import NOISE
     from indexer.topics.versions import open_topics
 
-    found = open_topics(snapshot.collection)
+    found = current_topics(open_topics(snapshot.collection), snapshot)
     has_topic = found.numbers != NOISE
     return found.row_ids[has_topic], found.numbers[has_topic].astype(np.int64)
 

@@ -3,14 +3,18 @@
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from encoder.errors import InputError
+from indexer.query.row_columns import ColumnProvider, RowColumn, filter_names
 from indexer.query.snapshot import Snapshot
 
 # Distinct values that are counted exactly; a column with more is an identifier, not a category.
 _MOST_VALUES = 100_000
+_MOST_TAKEN = 1_000  # rows above which reading the whole column is faster than reading single rows
 
 
 def column_values(snapshot: Snapshot, name: str, limit: int = 50) -> list[tuple[Any, int]]:
@@ -34,6 +38,74 @@ def column_values(snapshot: Snapshot, name: str, limit: int = 50) -> list[tuple[
         if len(counts) > _MOST_VALUES:
             break
     return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:limit]
+
+
+def facet_counts(
+    snapshot: Snapshot,
+    name: str,
+    row_ids: NDArray[np.uint64] | None,
+    *,
+    columns: ColumnProvider,
+    limit: int = 20,
+) -> list[tuple[Any, int]]:
+    """The most frequent values among some rows with the number of them that have it, most frequent first.
+
+    Of a list column each element counts. Rows without a value are left out. Ties by the value's text.
+
+    Args:
+        snapshot: of the rows.
+        name: of a stored or computed column, as filters name it.
+        row_ids: uint64 [N], live; None for all.
+        columns: of the computed columns.
+        limit: most values.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    stored = snapshot.collection.settings.filter_fields
+    computed = filter_names(stored, columns.kinds)
+    if name in computed:
+        values = _computed_values(columns.column(computed[name], snapshot), row_ids)
+        counts = Counter(values)
+    elif row_ids is None or row_ids.size > _MOST_TAKEN:
+        counts = _scanned_counts(snapshot, _stored_name(snapshot, name), row_ids)
+    else:
+        taken = snapshot.store.take(row_ids, [_stored_name(snapshot, name)]).combine_chunks()
+        counts = Counter()
+        for column in taken.column(0).chunks:
+            _count(column, counts)
+    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:limit]
+
+
+def _computed_values(column: RowColumn, row_ids: NDArray[np.uint64] | None) -> list[Any]:
+    wanted = np.ones(len(column.row_ids), np.bool_) if row_ids is None else np.isin(column.row_ids, row_ids)
+    if isinstance(column.values, np.ndarray):
+        found = column.values[wanted].tolist()
+    else:
+        found = [column.values[at] for at in np.flatnonzero(wanted).tolist()]
+    if column.kind == "list<string>":
+        return [element for value in found for element in value]
+    return [value for value in found if value is not None and value == value]
+
+
+def _scanned_counts(snapshot: Snapshot, stored: str, row_ids: NDArray[np.uint64] | None) -> Counter[Any]:
+    counts: Counter[Any] = Counter()
+    for batch in snapshot.store.scan([stored], rows=65_536):
+        column = batch[stored]
+        if row_ids is not None:
+            column = column.filter(pa.array(np.isin(batch["_rowid"].to_numpy(), row_ids)))
+        _count(column, counts)
+        if len(counts) > _MOST_VALUES:
+            break
+    return counts
+
+
+def _count(column: pa.Array, counts: Counter[Any]) -> None:
+    flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    if pa.types.is_floating(flat.type):  # NaN counts as missing, as in filters
+        flat = flat.filter(pc.invert(pc.is_nan(flat)))
+    for entry in pc.value_counts(flat.drop_null()).to_pylist():
+        counts[entry["values"]] += entry["counts"]
 
 
 def column_range(snapshot: Snapshot, name: str) -> tuple[Any, Any]:
@@ -60,11 +132,16 @@ def column_range(snapshot: Snapshot, name: str) -> tuple[Any, Any]:
 
 
 def _scan(snapshot: Snapshot, name: str) -> Any:
+    stored = _stored_name(snapshot, name)
+    for batch in snapshot.store.scan([stored]):
+        yield batch[stored]
+
+
+def _stored_name(snapshot: Snapshot, name: str) -> str:
     stored = snapshot.collection.settings.column_fields.get(name)
     if stored is None:
         known = ", ".join(snapshot.collection.settings.columns) or "none"
         raise InputError(
             f"there is no column {name!r}", str(snapshot.collection.path), f"the columns are: {known}"
         )
-    for batch in snapshot.store.scan([stored]):
-        yield batch[stored]
+    return stored

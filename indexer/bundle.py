@@ -1,0 +1,133 @@
+"""Chosen passages as a bundle to take away: two tables and a README that says where they come from."""
+
+import json
+import shutil
+import tempfile
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from encoder.errors import InputError
+from indexer.export import write_rows
+from indexer.export_columns import ExtraColumn, extra_columns
+from indexer.progress import Report, silent
+from indexer.search import Searcher
+from indexer.selection import Selected, Selection, select_rows
+
+FILES = ("passages.parquet", "passages.jsonl", "README.txt")
+_MEANINGS = {
+    "id": "of the passage",
+    "document_id": "of its document",
+    "title": "of the document",
+    "text": "of the passage",
+    "start": "first character of the passage in the document's text",
+    "end": "one past its last character",
+    "topic": "number of its topic, empty without one",
+    "topic_label": "name of the topic",
+    "tags": "that people put on the document",
+    "notes": "that people wrote about the document",
+    "x": "place on the map, 0 to 65,535",
+    "y": "place on the map, 0 to 65,535",
+    "trust": "share of its nearest passages by vector that are its nearest on the map, 0 to 1",
+}
+
+
+def export_bundle(
+    searcher: Searcher, selection: Selection, target: Path, *, report: Report = silent
+) -> Selected:
+    """Writes passages.parquet, passages.jsonl and README.txt; returns what was selected.
+
+    Args:
+        searcher: of the collection.
+        selection: the passages.
+        target: a new or empty folder, or a file that ends with .zip, which is replaced; it appears when it is whole.
+        report: called as it goes on.
+
+    Raises:
+        InputError: the selection is impossible, or the target cannot be written.
+        CollectionError: the collection is damaged.
+    """
+    is_zip = target.suffix.lower() == ".zip"
+    if not is_zip and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(
+            f"{target.name} exists and is not an empty folder",
+            str(target),
+            "name a new folder, or a .zip file",
+        )
+    selected = select_rows(searcher, selection)
+    extras = extra_columns(searcher, selection)
+    making = None
+    try:
+        making = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
+        for name in FILES[:2]:
+            write_rows(searcher, making / name, selected.row_ids, extras=extras, report=report)
+        text = _readme(searcher, selection, selected, extras)
+        (making / FILES[2]).write_text(text, encoding="utf-8", newline="\n")
+        if is_zip:
+            _zip(making, target)
+        else:
+            making.chmod(0o755)
+            making.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"the bundle cannot be written: {error.strerror or error}", str(target), "choose another place"
+        ) from error
+    finally:
+        if making is not None:
+            shutil.rmtree(making, ignore_errors=True)
+    return selected
+
+
+def _zip(folder: Path, target: Path) -> None:
+    whole = folder / "bundle.zip"
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in FILES:
+            archive.write(folder / name, f"{target.stem}/{name}")
+    whole.replace(target)
+
+
+def _readme(searcher: Searcher, selection: Selection, selected: Selected, extras: list[ExtraColumn]) -> str:
+    settings = searcher.snapshot.collection.settings
+    publication = searcher.snapshot.publication
+    names = ["id", "document_id", "title", "text", "start", "end", *(extra.name for extra in extras)]
+    lines = [
+        selected.sentence,
+        "",
+        f"collection   {_line(settings.name)}",
+        f"version      {publication.number}, published {publication.created_at}",
+        f"holds        {publication.documents:,} documents, {publication.passages:,} passages",
+        f"encoder      {_line(settings.encoder_name)} ({settings.encoder_fingerprint[:8]}), {settings.dimension} numbers",
+        f"filter       {_line(selection.where) or 'none'}",
+        f"missing      {selected.missing:,} chosen passages were deleted since",
+        f"written      {datetime.now(UTC).isoformat(timespec='seconds')}",
+        "",
+        "Columns",
+        *(f"  {name:<12} {_MEANINGS[name]}" for name in names),
+        *(f"  {_line(name):<12} metadata, {kind}" for name, kind in settings.columns.items()),
+        "",
+        *_recipes(searcher, selection, {extra.name for extra in extras}),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(text: str) -> str:
+    """Text of others on one line, so that it cannot pass for a line of ours."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def _recipes(searcher: Searcher, selection: Selection, columns: set[str]) -> list[str]:
+    """How the map and the topics were made, as JSON."""
+    from indexer.maps.stored import open_map
+    from indexer.selection import topics_of
+
+    builds = []
+    if "topic" in columns:
+        found = topics_of(searcher.snapshot, selection.topics_id, selection.topics_version)
+        builds.append(found.stored.build)
+    if "x" in columns:
+        builds.append(open_map(searcher.collection, selection.map_id).build)
+    return [
+        f"{build.kind} {build.id}, made {build.created_at} from version {build.version}: "
+        + json.dumps(build.recipe, ensure_ascii=True, sort_keys=True)
+        for build in builds
+    ]
