@@ -23,7 +23,7 @@ STEPS = 255
 LEAST_CONTRAST = 3.0  # of a point against the page
 
 ON_LIGHT: Rgb = (255, 255, 255)
-ON_DARK: Rgb = (14, 17, 23)
+ON_DARK: Rgb = (23, 22, 20)
 
 # Okabe and Ito's colours; on white without the yellow and with darker orange and blue, which fall below 3:1 there.
 # The two that are added were taken for their distance from the rest.

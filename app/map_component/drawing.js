@@ -79,7 +79,7 @@ function pointSize(n, zoom, ratio) {
   return Math.max(1, Math.min(14, Math.round(plain * Math.min(2.2, Math.max(1, zoom) ** 0.35) * ratio)));
 }
 
-// Grey first, then coloured points, then the tray: what matters is never under what does not.
+// Grey first, then coloured points: what matters is never under what does not.
 function stampAll(view, image, isDense, stride) {
   const { map, theme } = view, ratio = view.ratio, place = makeTransform(view);
   const palette = paletteOf(map, theme);
@@ -99,9 +99,15 @@ function stampAll(view, image, isDense, stride) {
       stampPoint(image, flags & PLACED && !isDense ? plus : disc, px, py, shown);
     }
   }
-  const square = makeStamp("square", Math.max(9, size + 6));
+}
+
+function stampTray(view, image) {
+  const { map, ratio } = view, place = makeTransform(view);
+  const square = makeStamp("square", pointSize(map.n, view.zoom, ratio) + Math.round(6 * ratio));
+  image.counts = null;
   for (const i of view.trayPoints) {
-    stampPoint(image, square, Math.floor(map.x[i] * kx + ox), Math.floor(map.y[i] * ky + oy), pixel(theme.text));
+    const px = Math.floor(place.x(map.x[i]) * ratio), py = Math.floor(place.y(map.y[i]) * ratio);
+    stampPoint(image, square, px, py, pixel(view.theme.text));
   }
 }
 
@@ -112,15 +118,15 @@ function weighPixels(image) {
   for (let p = 0; p < counts.length; p++) if (counts[p] > most) most = counts[p];
   const alphas = new Uint8Array(Math.min(most, 4095) + 1);
   for (let c = 1; c < alphas.length; c++) {
-    alphas[c] = Math.round(255 * (0.5 + (0.5 * Math.log1p(c)) / Math.log1p(alphas.length - 1)));
+    alphas[c] = Math.round(255 * (0.62 + (0.38 * Math.log1p(c)) / Math.log1p(alphas.length - 1)));
   }
   for (let p = 0; p < counts.length; p++) {
     if (counts[p]) pixels[p] = ((pixels[p] & 0xffffff) | (alphas[Math.min(counts[p], alphas.length - 1)] << 24)) >>> 0;
   }
 }
 
-// A soft shade under the points: how many lie in each cell of 8 pixels, by the logarithm, drawn enlarged.
-function drawShade(view, image) {
+// A soft shade under the points: how many lie in each cell of 8 pixels, by the logarithm; to be drawn enlarged.
+function makeShade(view, image) {
   const cell = Math.round(8 * view.ratio), across = Math.ceil(image.width / cell), down = Math.ceil(image.height / cell);
   const sums = new Float64Array(across * down);
   let most = 0;
@@ -136,11 +142,7 @@ function drawShade(view, image) {
     shade.data[4 * c + 3] = most ? Math.round((90 * Math.log1p(sums[c])) / Math.log1p(most)) : 0;
   }
   small.getContext("2d").putImageData(shade, 0, 0);
-  const context = view.points.getContext("2d");
-  context.globalCompositeOperation = "destination-over";
-  context.imageSmoothingEnabled = true;
-  context.drawImage(small, 0, 0, across * cell, down * cell);
-  context.globalCompositeOperation = "source-over";
+  return { small, width: across * cell, height: down * cell };
 }
 
 function drawPoints(view) {
@@ -157,7 +159,14 @@ function drawPoints(view) {
   const stride = view.isMoving && n > MOST_WHILE_MOVING ? Math.ceil(n / MOST_WHILE_MOVING) : 1;
   stampAll(view, image, isDense, stride);
   if (isDense) weighPixels(image);
-  view.points.getContext("2d").putImageData(image.data, 0, 0);
-  if (isDense) drawShade(view, image);
+  const shade = isDense ? makeShade(view, image) : null;
+  stampTray(view, image);
+  const context = view.points.getContext("2d");
+  context.putImageData(image.data, 0, 0);
+  if (shade) {
+    context.globalCompositeOperation = "destination-over";
+    context.drawImage(shade.small, 0, 0, shade.width, shade.height);
+    context.globalCompositeOperation = "source-over";
+  }
   view.over.dataset.density = String(isDense);
 }

@@ -102,10 +102,10 @@ function drawOverlay(view) {
   drawSentence(view, context);
 }
 
-// The legend as rows of [words, colour]; a scale is three rows of its colours.
+// The legend as rows of [words, colour, count]; a scale is three rows of its colours.
 function legendRows(view) {
   const { words } = view.map, palette = paletteOf(view.map, view.theme);
-  const rows = words.entries.map(([label, colour, count]) => [`${label}  ${spaced(count)}`, palette[colour]]);
+  const rows = words.entries.map(([label, colour, count]) => [label, palette[colour], spaced(count)]);
   return { title: words.title, ends: words.range, scale: words.range.length ? palette.slice(1) : [], rows };
 }
 
@@ -126,10 +126,10 @@ function fillLegend(view) {
     ends.append(make("", legend.ends[0]), make("", legend.ends[1]));
     nodes.push(bar, ends);
   }
-  for (const [text, rgb] of legend.rows) {
+  for (const [text, rgb, count] of legend.rows) {
     const row = make("row"), swatch = make("swatch");
     swatch.style.background = css(rgb);
-    row.append(swatch, make("words", text));
+    row.append(swatch, make("words", text), make("count", count));
     nodes.push(row);
   }
   box.replaceChildren(...nodes);
@@ -143,10 +143,10 @@ function drawLegend(view, context) {
   context.font = `12px ${view.theme.font}`;
   context.textAlign = "left";
   context.textBaseline = "middle";
-  lines.forEach(([text, rgb], k) => {
+  lines.forEach(([text, rgb, count], k) => {
     const y = view.height - 16 - 18 * (lines.length - 1 - k);
     if (rgb) { context.fillStyle = css(rgb); context.fillRect(12, y - 5, 10, 10); }
-    haloText(context, text, rgb ? 28 : 12, y, view.theme);
+    haloText(context, rgb ? `${text}  ${count}` : text, rgb ? 28 : 12, y, view.theme);
   });
 }
 
