@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.progress import JobProgress, Report, silent
 from indexer.query.snapshot import Snapshot
 from indexer.segments.faiss_module import load_faiss
 
@@ -16,7 +17,12 @@ _TRAIN_ROWS_PER_CELL = 40
 
 
 def nearest_mapped(
-    snapshot: Snapshot, new: NDArray[np.uint64], mapped: NDArray[np.uint64], k: int
+    snapshot: Snapshot,
+    new: NDArray[np.uint64],
+    mapped: NDArray[np.uint64],
+    k: int,
+    *,
+    report: Report = silent,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The nearest mapped rows of each new row by vector.
 
@@ -25,6 +31,7 @@ def nearest_mapped(
         new: uint64 [P], live rows.
         mapped: uint64 [N], live rows.
         k: most neighbours.
+        report: hears how far it is.
 
     Returns:
         Positions in `mapped`, int64 [P, K] with K at most k, best first, -1 where fewer were found; and bool [P], rows
@@ -43,6 +50,8 @@ def nearest_mapped(
         queries[~good] = 0
         found[part] = _exact(snapshot, queries, mapped, k) if index is None else index.search(queries, k)[1]
         usable[part] = good & (found[part] >= 0).any(axis=1)
+        done = start + queries.shape[0]
+        report(JobProgress("placing", passages=done, fraction=done / new.size))
     return found, usable
 
 

@@ -50,14 +50,14 @@ def nearest_neighbours(
     count = vectors.shape[0]
     k = min(k, max(0, count - 1))
     if count <= exact_rows or not k:
-        found, similarities = _compare_all(vectors, np.arange(count), k, report)
+        found, similarities = compare(vectors, np.arange(count), k, report)
         return Neighbours(found, similarities, 1.0, True)
     found, similarities = _ask_graph(vectors, k, report)
     lacking = np.flatnonzero((found < 0).any(axis=1))
     if lacking.size:  # what the graph cannot reach
-        found[lacking], similarities[lacking] = _compare_all(vectors, lacking, k, report)
+        found[lacking], similarities[lacking] = compare(vectors, lacking, k, report)
     some = np.sort(np.random.default_rng(seed).choice(count, min(_MEASURED_ROWS, count), replace=False))
-    truth = _compare_all(vectors, some, k, report)[0]
+    truth = compare(vectors, some, k, report)[0]
     return Neighbours(found, similarities, overlap(found[some], truth).mean().item(), False)
 
 
@@ -72,10 +72,17 @@ def overlap(found: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[n
     return ((both[:, 1:] == both[:, :-1]).sum(axis=1) / truth.shape[1]).astype(np.float32)
 
 
-def _compare_all(
+def compare(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], k: int, report: Report
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k nearest of some rows by comparing with all: int64 and float32 [R, k]."""
+    """The k nearest of some rows by comparing with all: int64 and float32 [R, k], nearest first.
+
+    Args:
+        vectors: float32 [N, D].
+        rows: int64 [R], positions.
+        k: less than N.
+        report: hears how far it is.
+    """
     found = np.zeros((rows.size, k), np.int64)
     similarities = np.zeros((rows.size, k), np.float32)
     for start in range(0, rows.size if k else 0, _BLOCK):
