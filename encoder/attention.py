@@ -143,8 +143,11 @@ def scale_attention(backbone: nn.Module, temperature: float) -> None:
         return
     layers = [module for module in backbone.modules() if isinstance(getattr(module, "scaling", None), float)]
     if len(layers) < int(getattr(getattr(backbone, "config", None), "num_hidden_layers", 1)):
+        kind = _architecture(backbone)
         raise UnsupportedBackboneError(
-            *_refusal(backbone, "its attention has no scale that could be set (attention_temperature)")
+            f"{kind} takes no attention temperature: its attention has no scale that could be set",
+            f"architecture {kind}, attention_temperature {temperature:g}",
+            "leave out temperature=, or set attention_temperature to 1.0",
         )
     for module in layers:
         module.scaling = float(module.scaling) / temperature  # type: ignore[arg-type, assignment]
@@ -223,10 +226,14 @@ def _states(backbone: nn.Module, row_TD: Tensor, beside: Tensor | None = None) -
     return bidirectional_states(backbone, batch, real)[0, :length].float()
 
 
+def _architecture(backbone: nn.Module) -> str:
+    return str(getattr(getattr(backbone, "config", None), "model_type", type(backbone).__name__))
+
+
 def _refusal(backbone: nn.Module, what: str) -> tuple[str, str, str]:
     """What, where and fix of a refusal."""
     config = getattr(backbone, "config", None)
-    kind = getattr(config, "model_type", type(backbone).__name__)
+    kind = _architecture(backbone)
     attention = getattr(config, "_attn_implementation", None)
     layers = getattr(config, "layer_types", None)
     return (

@@ -65,14 +65,16 @@ def load_encoder(
         spec: `default` (bundled), an encoder directory, `hf:org/name` (with `@revision`), or `st:org/name` or
             `st:path` for any sentence-transformers model. A backbone without `llm2comp.json` takes its
             pooling from the spec: `hf:org/name?pooling=mean`, and `&max_tokens=256` if wanted. A directory and
-            a name take `?layers=4` as well: the first 4 layers and the final norm.
+            a name take `?layers=4` as well: the first 4 layers and the final norm; and `?temperature=0.9`, by
+            which the scores of every attention are divided, in place of the stored one. So does `default`.
         device: "auto" or a device name of torch.
         dtype: "auto", "float32" or "bfloat16".
         only_cached: download nothing; for a spec that was read from a file and not written by the user.
 
     Raises:
         CheckpointError: nothing is there, or what is there is damaged, foreign or incomplete.
-        UnsupportedBackboneError: the decoder cannot attend in both directions, or not be cut to fewer layers.
+        UnsupportedBackboneError: the decoder cannot attend in both directions, or not be cut to fewer layers, or
+            its attention takes no temperature.
         UsageError: the spec, the device or the dtype is not understood, or there are fewer layers than asked for.
     """
     placement = choose_placement(device, dtype)
@@ -90,6 +92,8 @@ def load_encoder(
         found = _read_bare(place, parsed, spec)
     if parsed.layers is not None:
         keep_layers(found.backbone, parsed.layers, where=spec)
+    if parsed.temperature is not None:
+        found = replace(found, config=replace(found.config, attention_temperature=parsed.temperature))
     return assemble_encoder(found, name=spec, device=device, dtype=dtype)
 
 

@@ -6,6 +6,7 @@ part; so every export is loaded again and compared, and deleted when it disagree
 Shapes: V vocabulary, M memory tokens, D embedding dimension, N texts.
 """
 
+import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
@@ -65,7 +66,7 @@ def export_encoder(directory: str | Path, out: str | Path, *, replace: bool = Fa
         raise UsageError(
             f"attention_temperature {parts.config.attention_temperature} cannot be exported",
             str(directory),
-            "set it to 1.0 in llm2comp.json",
+            "leave out temperature=, or set attention_temperature to 1.0 in llm2comp.json",
         )
     reference = assemble_encoder(_read(spec), name=str(directory), device="cpu", dtype="float32")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,9 @@ def _read(spec: Spec) -> Checkpoint:
         )
     if spec.layers is not None:
         keep_layers(parts.backbone, spec.layers, where=spec.place)
+    if spec.temperature is not None:
+        config = dataclasses.replace(parts.config, attention_temperature=spec.temperature)
+        parts = dataclasses.replace(parts, config=config)
     return parts
 
 

@@ -1,16 +1,21 @@
 """The text by which a person names an encoder, taken apart."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from encoder.config import POOLINGS
 from encoder.errors import UsageError
 
+_LEAST_TEMPERATURE, _MOST_TEMPERATURE = 0.1, 2.0
+_COUNT = re.compile(r"0*[1-9][0-9]{0,8}")
+_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
+
 
 @dataclass(frozen=True)
 class Spec:
-    """Where an encoder comes from, the options of a bare backbone, and how much of it is used."""
+    """Where an encoder comes from, the options of a bare backbone, and how it is used."""
 
     kind: str  # default, path, hf or st
     place: str  # a path, or a name on the Hub
@@ -18,10 +23,11 @@ class Spec:
     pooling: str | None = None
     max_tokens: int | None = None
     layers: int | None = None  # the first so many alone
+    temperature: float | None = None  # of every attention, in place of the stored one
 
 
 def parse_spec(spec: str) -> Spec:
-    """The parts of a spec such as `hf:org/name@v1?pooling=mean`.
+    """The parts of a spec such as `hf:org/name@v1?pooling=mean` or `default?temperature=0.9`.
 
     Raises:
         UsageError: the spec is empty, or an option or its value is unknown.
@@ -32,42 +38,68 @@ def parse_spec(spec: str) -> Spec:
             "encoder spec",
             "use default, a directory, hf:org/name or st:org/name",
         )
-    if spec == "default":
-        return Spec("default", str(Path(__file__).parent / "bundled"))
-    # A folder may have a question mark in its name.
-    body, _, query = (spec, "", "") if Path(spec).exists() else spec.partition("?")
-    pooling, max_tokens, layers = _options(query, spec)
+    # A folder may have a question mark in its name; the bundled encoder goes before a folder called default.
+    is_place = spec != "default" and _exists(spec)
+    body, _, query = (spec, "", "") if is_place else spec.partition("?")
     if body.startswith("st:"):
         if query:
             raise UsageError(
                 f"a sentence-transformers model takes no options, got ?{query}", spec, "leave out the options"
             )
         return Spec("st", body.removeprefix("st:"))
+    found = _options(query, spec)
     if body.startswith("hf:"):
         name, _, revision = body.removeprefix("hf:").partition("@")
-        return Spec("hf", name, revision or None, pooling, max_tokens, layers)
-    return Spec("path", str(Path(body).expanduser()), None, pooling, max_tokens, layers)
+        return replace(found, kind="hf", place=name, revision=revision or None)
+    if body == "default":
+        return replace(found, kind="default", place=str(Path(__file__).parent / "bundled"))
+    return replace(found, kind="path", place=str(Path(body).expanduser()))
 
 
-def _options(query: str, spec: str) -> tuple[str | None, int | None, int | None]:
-    """Pooling, longest length and number of layers, each None when not given.
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # longer than any name can be
+        return False
+
+
+def _options(query: str, spec: str) -> Spec:
+    """A spec of nowhere with the options of the query, each None when not given.
 
     Raises:
         UsageError: an option or its value is unknown.
     """
-    pooling: str | None = None
-    numbers: dict[str, int] = {}
+    found = Spec("", "")
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key == "pooling" and value in POOLINGS:
-            pooling = value
+            found = replace(found, pooling=value)
         elif key == "pooling":
             raise UsageError(f"there is no pooling {value!r}", spec, "use one of " + ", ".join(POOLINGS))
-        elif key in ("max_tokens", "layers") and value.isdecimal() and int(value) > 0:
-            numbers[key] = int(value)
+        elif key == "max_tokens" and _COUNT.fullmatch(value):
+            found = replace(found, max_tokens=int(value))
+        elif key == "layers" and _COUNT.fullmatch(value):
+            found = replace(found, layers=int(value))
+        elif key == "temperature":
+            found = replace(found, temperature=_temperature(value, spec))
         else:
             raise UsageError(
                 f"option {key}={value} is not understood",
                 spec,
-                "options are pooling=NAME, max_tokens=NUMBER and layers=NUMBER, numbers from 1",
+                "options are pooling=NAME, max_tokens=NUMBER, layers=NUMBER, numbers from 1, and temperature=0.9",
             )
-    return pooling, numbers.get("max_tokens"), numbers.get("layers")
+    return found
+
+
+def _temperature(value: str, spec: str) -> float:
+    """A temperature of attention.
+
+    Raises:
+        UsageError: it is no decimal number, or too low or too high.
+    """
+    if _DECIMAL.fullmatch(value) and _LEAST_TEMPERATURE <= float(value) <= _MOST_TEMPERATURE:
+        return float(value)
+    raise UsageError(
+        f"temperature={value} is no temperature of attention",
+        spec,
+        f"give a number from {_LEAST_TEMPERATURE:g} to {_MOST_TEMPERATURE:g}; 1 changes nothing, below 1 sharpens",
+    )

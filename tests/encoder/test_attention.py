@@ -199,6 +199,12 @@ def test_attention_temperature_scales_the_scores():
     assert (plain - _memory_states(backbone, [[5, 6, 7]])).abs().max() > 1e-3
 
 
-def test_attention_temperature_is_refused_where_it_cannot_be_set():
-    with pytest.raises(UnsupportedBackboneError, match="no scale that could be set"):
-        scale_attention(tiny_backbone("bloom"), 0.5)
+@pytest.mark.parametrize("kind", ["bloom", "falcon"])
+def test_attention_temperature_is_refused_where_it_cannot_be_set(kind):
+    with pytest.raises(
+        UnsupportedBackboneError,
+        match=f"{kind} takes no attention temperature: its attention has no scale that could be set",
+    ) as caught:
+        scale_attention(tiny_backbone(kind), 0.5)
+    assert caught.value.where == f"architecture {kind}, attention_temperature 0.5"
+    assert caught.value.fix == "leave out temperature=, or set attention_temperature to 1.0"

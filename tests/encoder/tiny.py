@@ -59,6 +59,7 @@ _EXTRA = {
     "gemma3_text": {"sliding_window": 64},
     "phi3": {"sliding_window": None},
 }
+_FIXED = {"falcon": ("head_dim",)}  # what the architecture works out itself
 ARCHITECTURES = (
     "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "olmo2", "gpt_neox", "gpt2",
 )  # fmt: skip
@@ -67,7 +68,8 @@ ARCHITECTURES = (
 def tiny_backbone(kind="llama", seed=0, **changes):
     """A random decoder without head, wide enough in its weights that states differ clearly."""
     torch.manual_seed(seed)
-    config = AutoConfig.for_model(kind, **{**_SHAPE, **_EXTRA.get(kind, {}), **changes})
+    shape = {name: value for name, value in _SHAPE.items() if name not in _FIXED.get(kind, ())}
+    config = AutoConfig.for_model(kind, **{**shape, **_EXTRA.get(kind, {}), **changes})
     backbone = AutoModel.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in backbone.parameters():
