@@ -51,7 +51,7 @@ def summary(current: "CurrentTopics") -> list[str]:
     """What the table is of."""
     stored, recipe = current.stored, current.stored.build.recipe
     name = f"topics {stored.id}" + (
-        f", version {stored.version!r} ({stored.edits} edits)" if stored.version else ""
+        f", version {stored.version!r} (edits: {stored.edits})" if stored.version else ""
     )
     lines = [f"{name}: {recipe.get('method')}, seed {recipe.get('seed')}, of version {stored.build.version}"]
     added = int(current.is_added.sum())
@@ -147,7 +147,8 @@ def by_value(table: "ValueTable", current: "CurrentTopics") -> Table:
     rows: list[list[str | Marked]] = []
     shares, lifts = table.shares, table.lifts
     for at, number in enumerate(table.numbers):
-        order = sorted(range(len(table.values)), key=lambda v: (-lifts[at, v] * (shares[at, v] > 0.02), v))
+        # What is both frequent in the topic and more frequent than elsewhere.
+        order = np.argsort(-shares[at] * np.log(np.maximum(lifts[at], 1e-3)), kind="stable").tolist()
         told = [
             f"{table.values[v]} {_percent(shares[at, v])} (x{lifts[at, v]:.1f})"
             for v in order[:_TOLD_VALUES]
@@ -214,7 +215,7 @@ def runs(collection: "Collection") -> list[dict[str, Any]]:
     current = current_run(collection) if builds else ("", "")
     found = []
     for build in builds:
-        for version in ["", *(known.name for known in list_versions(collection, build.id) if known.edits)]:
+        for version in ["", *(known.name for known in list_versions(collection, build.id))]:
             found.append(
                 {
                     "id": build.id,

@@ -125,7 +125,7 @@ def topics_over_time(snapshot: Snapshot, topics: CurrentTopics, column: str, *, 
         snapshot: that `topics` was read with.
         topics: of every row.
         column: a date or timestamp.
-        step: one of `STEPS`; the finest that needs at most 60 bins when empty.
+        step: one of `STEPS`; the finest of at most 60 bins, half of them in use, when empty.
 
     Raises:
         InputError: there is no such column, it holds no dates, or the step is unknown.
@@ -149,7 +149,7 @@ def topics_over_time(snapshot: Snapshot, topics: CurrentTopics, column: str, *, 
     day = days.drop_null().to_numpy().astype("datetime64[D]")
     if not day.size:
         return TimeTable(column, step or "year", numbers, [], np.zeros((len(numbers), 0), np.int64), at.size)
-    step = step or next((name for name in STEPS if np.ptp(_bin(day, name)) < MOST_BINS), "year")
+    step = step or _suiting_step(day)
     bins = _bin(day, step)
     first, last = int(bins.min()), int(bins.max())
     if last - first >= 100_000:
@@ -162,6 +162,16 @@ def topics_over_time(snapshot: Snapshot, topics: CurrentTopics, column: str, *, 
     np.add.at(counts, (positions[at[is_dated]], bins - first), 1)
     starts = [_start(number, step) for number in range(first, last + 1)]
     return TimeTable(column, step, numbers, starts, counts, int((~is_dated).sum()))
+
+
+def _suiting_step(days: NDArray[Any]) -> str:
+    """The finest step of at most 60 bins of which half hold something."""
+    for step in STEPS:
+        bins = _bin(days, step)
+        width = int(np.ptp(bins)) + 1
+        if width <= MOST_BINS and 2 * np.unique(bins).size >= width:
+            return step
+    return STEPS[-1]
 
 
 def _bin(days: NDArray[Any], step: str) -> NDArray[np.int64]:

@@ -90,12 +90,16 @@ def list_runs(collection: Collection) -> list[Build]:
 def list_versions(collection: Collection, base: str) -> list[Version]:
     """The edited versions of a run, in the order in which they were begun."""
     names = dict.fromkeys(edit.version for edit in _edits(collection) if edit.base == base)
-    return [read_version(collection, base, name) for name in names]
+    return [version for name in names if (version := read_version(collection, base, name)).edits]
 
 
 def read_version(collection: Collection, base: str, name: str) -> Version:
     """What was edited; a version that nobody edited has no edits."""
-    return replay(base, name, _edits(collection))
+    edits = [edit for edit in _edits(collection) if (edit.base, edit.version) == (base, name)]
+    if any(edit.build for edit in edits):  # one whose result is gone, or was never made, says nothing
+        made = {build.id for build in list_builds(collection, KIND) if build.recipe.get("base") == base}
+        edits = [edit for edit in edits if not edit.build or edit.build in made]
+    return replay(base, name, edits)
 
 
 def replay(base: str, name: str, edits: Sequence[Edit]) -> Version:
@@ -134,12 +138,10 @@ def current_run(collection: Collection) -> tuple[str, str]:
     """
     runs = {build.id for build in list_runs(collection)}
     for record in reversed(_records(collection)):
-        if record.get("action") == "choose" and record.get("base") in runs:
-            version = record.get("version")
-            if version == AUTOMATIC or (
-                isinstance(version, str) and _exists(collection, record["base"], version)
-            ):
-                return record["base"], version
+        base, version = record.get("base"), record.get("version")
+        is_choice = record.get("action") == "choose" and isinstance(base, str) and isinstance(version, str)
+        if is_choice and base in runs and (not version or read_version(collection, base, version).edits):
+            return base, version
     newest = list_runs(collection)[:1]
     if not newest:
         raise InputError(
@@ -212,10 +214,6 @@ def apply(collection: Collection, version: Version) -> StoredTopics:
 
 def _named(topic: Topic, labels: dict[int, str]) -> Topic:
     return replace(topic, label=labels.get(topic.number, topic.automatic_label))
-
-
-def _exists(collection: Collection, base: str, name: str) -> bool:
-    return bool(read_version(collection, base, name).edits)
 
 
 def _records(collection: Collection) -> list[dict[str, Any]]:
