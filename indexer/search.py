@@ -31,9 +31,10 @@ from indexer.query.asked import (
 from indexer.query.computed import ComputedColumns
 from indexer.query.explain import Explanation, explain_hit
 from indexer.query.facets import column_range, column_values, facet_counts
+from indexer.query.filters import parse_filter, print_filter
 from indexer.query.ranking import Clock, Search
 from indexer.query.row_columns import PREFIX, ColumnProvider, filter_names
-from indexer.query.scope import Scope, make_scope
+from indexer.query.scope import Scope, filter_columns, make_scope
 from indexer.query.snapshot import Allowed, Snapshot
 from indexer.storage.row_schema import TEXT_COLUMNS
 
@@ -227,6 +228,14 @@ class Searcher:
         names = filter_names(stored, self._columns.kinds)
         kinds = self._columns.kinds.items()
         return stored | {name if name in names else f"{PREFIX}{name}": kind for name, kind in kinds}
+
+    def canonical_filter(self, where: str) -> str:
+        """The filter as it is understood, written out; it can be put in parentheses and joined with others.
+
+        Raises:
+            InputError: it cannot be used.
+        """
+        return print_filter(parse_filter(where, filter_columns(self.snapshot, self._columns)))
 
     def scope(self, where: str | None = None, *, within: NDArray[np.uint64] | None = None) -> Scope:
         """The rows that a search with these would look at, with what Lance is told of them.

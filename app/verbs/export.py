@@ -8,6 +8,7 @@ from app.verbs import options
 from encoder.errors import UsageError
 
 if TYPE_CHECKING:
+    from indexer.search import Searcher
     from indexer.selection import Selection
 
 _EXAMPLES = """
@@ -55,12 +56,11 @@ def run(args: argparse.Namespace) -> int:
         )
     check_new(out, args.force)
     collection = Collection.open(args.collection)
-    selection = _selection(args)
+    searcher = Searcher(collection)
+    selection = _selection(args, searcher)
     with JobMeter(quiet=args.quiet) as meter:
         if is_bundle:
-            written = int(
-                export_bundle(Searcher(collection), selection, out, report=meter.report).row_ids.size
-            )
+            written = int(export_bundle(searcher, selection, out, report=meter.report).row_ids.size)
         else:
             written = export_passages(
                 collection, out, vectors=args.vectors, selection=selection, report=meter.report
@@ -72,11 +72,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _selection(args: argparse.Namespace) -> "Selection":
+def _selection(args: argparse.Namespace, searcher: "Searcher") -> "Selection":
     from indexer.annotations.tags import clean_tag
     from indexer.query.filters.tree import print_value
     from indexer.selection import Selection
 
-    conditions = [f"({args.where})"] if args.where else []
-    conditions += [f"derived.tag contains {print_value(clean_tag(tag))}" for tag in args.tag or ()]
+    if not args.tag:
+        return Selection(where=args.where or "", topics=tuple(args.topic or ()))
+    conditions = [f"({searcher.canonical_filter(args.where)})"] if args.where else []
+    conditions += [f"derived.tag contains {print_value(clean_tag(tag))}" for tag in args.tag]
     return Selection(where=" and ".join(conditions), topics=tuple(args.topic or ()))

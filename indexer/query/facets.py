@@ -1,6 +1,7 @@
 """What a metadata column holds: its frequent values and its range, to build filters from."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,19 +63,28 @@ def facet_counts(
     Raises:
         InputError: there is no such column.
     """
-    stored = snapshot.collection.settings.filter_fields
-    computed = filter_names(stored, columns.kinds)
+    computed = filter_names(snapshot.collection.settings.filter_fields, columns.kinds)
     if name in computed:
-        values = _computed_values(columns.column(computed[name], snapshot), row_ids)
-        counts = Counter(values)
-    elif row_ids is None or row_ids.size > _MOST_TAKEN:
-        counts = _scanned_counts(snapshot, _stored_name(snapshot, name), row_ids)
+        counts = Counter(_computed_values(columns.column(computed[name], snapshot), row_ids))
+        return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:limit]
+    stored = _stored_name(snapshot, name)
+    if row_ids is None or row_ids.size > _MOST_TAKEN:
+        found = [_flat(column) for column in _scanned(snapshot, stored, row_ids)]
     else:
-        taken = snapshot.store.take(row_ids, [_stored_name(snapshot, name)]).combine_chunks()
-        counts = Counter()
-        for column in taken.column(0).chunks:
-            _count(column, counts)
-    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:limit]
+        found = [_flat(column) for column in snapshot.store.take(row_ids, [stored]).column(0).chunks]
+    return _most_frequent(found, limit)
+
+
+def _most_frequent(columns: list[pa.Array], limit: int) -> list[tuple[Any, int]]:
+    """Only those that may be among the first become Python values: a column of names has tens of thousands."""
+    if not columns or not limit:
+        return []
+    counted = pc.value_counts(pa.chunked_array(columns))
+    counts = counted.field("counts").to_numpy()
+    if counts.size > limit:
+        counted = counted.filter(pa.array(counts >= np.partition(counts, -limit)[-limit]))
+    found = [(entry["values"], entry["counts"]) for entry in counted.to_pylist()]
+    return sorted(found, key=lambda item: (-item[1], str(item[0])))[:limit]
 
 
 def _computed_values(column: RowColumn, row_ids: NDArray[np.uint64] | None) -> list[Any]:
@@ -88,24 +98,19 @@ def _computed_values(column: RowColumn, row_ids: NDArray[np.uint64] | None) -> l
     return [value for value in found if value is not None and value == value]
 
 
-def _scanned_counts(snapshot: Snapshot, stored: str, row_ids: NDArray[np.uint64] | None) -> Counter[Any]:
-    counts: Counter[Any] = Counter()
+def _scanned(snapshot: Snapshot, stored: str, row_ids: NDArray[np.uint64] | None) -> Iterator[pa.Array]:
     for batch in snapshot.store.scan([stored], rows=65_536):
-        column = batch[stored]
-        if row_ids is not None:
-            column = column.filter(pa.array(np.isin(batch["_rowid"].to_numpy(), row_ids)))
-        _count(column, counts)
-        if len(counts) > _MOST_VALUES:
-            break
-    return counts
+        if row_ids is None:
+            yield batch[stored]
+        else:
+            yield batch[stored].filter(pa.array(np.isin(batch["_rowid"].to_numpy(), row_ids)))
 
 
-def _count(column: pa.Array, counts: Counter[Any]) -> None:
+def _flat(column: pa.Array) -> pa.Array:
     flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
     if pa.types.is_floating(flat.type):  # NaN counts as missing, as in filters
         flat = flat.filter(pc.invert(pc.is_nan(flat)))
-    for entry in pc.value_counts(flat.drop_null()).to_pylist():
-        counts[entry["values"]] += entry["counts"]
+    return flat.drop_null()
 
 
 def column_range(snapshot: Snapshot, name: str) -> tuple[Any, Any]:
