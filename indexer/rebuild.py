@@ -48,6 +48,7 @@ def rebuild_index(
     with writer_lock(collection.path):
         store = collection.open_rows()
         drop_superseded(store)
+        _discard_old_state(collection.path.resolve())
         return publish(collection, store, index=index, is_anew=True, report=report)
 
 
@@ -99,7 +100,16 @@ def put_in_place(beside: Path, path: Path) -> None:
         exchange_folders(beside, path)
     except OSError as error:
         raise full_disk_or(error, "the new collection cannot be put in place of the old", path) from error
-    with contextlib.suppress(OSError):  # what stays is taken away by the next re-embedding
+    _discard_old_state(path)
+
+
+def _discard_old_state(path: Path) -> None:
+    """Deletes what the collection at `path` was made from, which lies beside it; an unfinished copy of it is kept."""
+    beside = copy_beside(path)
+    there = _opened(beside) if beside.is_dir() and not beside.is_symlink() else None
+    if there is None or there.settings.uuid != _mark_of(path):
+        return
+    with contextlib.suppress(OSError):  # what stays is taken away by the next rebuild
         _discard(beside, last=SETTINGS_FILE)
         (path / REBUILD_MARK).unlink()
 

@@ -33,6 +33,15 @@ class Share:
     queries: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How much a share changes by the transformation, the same queries compared one by one."""
+
+    value: float  # -1 to 1
+    low: float  # 95 % sure; with 0 between low and high it may be chance
+    high: float
+
+
 @dataclass(frozen=True, eq=False)
 class KnownPairs:
     """Queries whose right answer is known.
@@ -58,6 +67,8 @@ class WhatIf:
     overlap: Share  # of the k nearest neighbours, how many are so without the transformation too
     recall_at_1: Share | None  # known items found first; None where no pairs were given
     recall_at_10: Share | None  # or among the first ten
+    gain_at_1: Gain | None  # over "none"; sharper than a look at two intervals that overlap
+    gain_at_10: Gain | None
 
 
 def what_if(
@@ -95,8 +106,10 @@ def what_if(
     k = min(k, len(rows) - 1)
     asked = np.sort(np.random.default_rng(seed).permutation(len(rows))[:_ASKED])
     before = _neighbours(rows, asked, k)
+    ranks = None if pairs is None else known_item_ranks(pairs)
     transforms = [None, *(fit_transform(rows, each) for each in steps if each != Steps())]
-    return [_under(transform, rows, asked, before, pairs, seed) for transform in transforms]
+    now = _Now(rows, asked, before, pairs, ranks, seed)
+    return [_under(transform, now) for transform in transforms]
 
 
 def _check_pairs(pairs: KnownPairs, dimension: int) -> None:
@@ -117,27 +130,52 @@ def _check_pairs(pairs: KnownPairs, dimension: int) -> None:
         )
 
 
-def _under(
-    transform: Transform | None,
-    rows: NDArray[np.float32],
-    asked: NDArray[np.int64],
-    before: NDArray[np.int64],
-    pairs: KnownPairs | None,
-    seed: int,
-) -> WhatIf:
-    """One of the rows of the answer; rows [N, D], asked [Q] and its neighbours without transformation [Q, k]."""
-    changed = rows if transform is None else transform.apply(rows)
-    after = before if transform is None else _neighbours(changed, asked, before.shape[1])
-    shared = np.array([np.isin(one, other).mean() for one, other in zip(before, after, strict=True)])
-    ranks = None if pairs is None else known_item_ranks(pairs, transform)
+@dataclass(frozen=True, eq=False, slots=True)
+class _Now:
+    """The space as it is, and what is asked of every transformation of it."""
+
+    rows: NDArray[np.float32]  # [N, D] unit
+    asked: NDArray[np.int64]  # [A] positions of rows
+    neighbours: NDArray[np.int64]  # [A, k]
+    pairs: KnownPairs | None
+    ranks: NDArray[np.int64] | None  # [Q]
+    seed: int
+
+
+def _under(transform: Transform | None, now: _Now) -> WhatIf:
+    changed = now.rows if transform is None else transform.apply(now.rows)
+    after = now.neighbours
+    if transform is not None:
+        after = _neighbours(changed, now.asked, now.neighbours.shape[1])
+    shared = np.array([np.isin(one, other).mean() for one, other in zip(now.neighbours, after, strict=True)])
+    ranks = None if now.pairs is None else known_item_ranks(now.pairs, transform)
     return WhatIf(
         spec=NONE if transform is None else transform.spec,
         dimension=changed.shape[1],
-        diagnosis=diagnose(changed, most_pair_rows=_PAIR_ROWS, seed=seed),
+        diagnosis=diagnose(changed, most_pair_rows=_PAIR_ROWS, seed=now.seed),
         overlap=mean_share(shared),
         recall_at_1=None if ranks is None else counted_share(ranks <= 1),
         recall_at_10=None if ranks is None else counted_share(ranks <= 10),
+        gain_at_1=None if now.ranks is None or ranks is None else gain_of(now.ranks, ranks, 1),
+        gain_at_10=None if now.ranks is None or ranks is None else gain_of(now.ranks, ranks, 10),
     )
+
+
+def gain_of(before: NDArray[np.int64], after: NDArray[np.int64], k: int) -> Gain:
+    """How many more queries have their right document among the first k, as a share, with its interval.
+
+    Args:
+        before: [Q] ranks from 1, at least one.
+        after: [Q] ranks of the same queries.
+        k: from 1.
+    """
+    change = (after <= k).astype(np.float64) - (before <= k)
+    # With one discordant query of each kind more, so that a few queries without any change promise nothing.
+    n = len(change)
+    variance = (np.abs(change).sum() + 2) / n - change.mean() ** 2
+    half = _NORMAL_95 * float(np.sqrt(variance / n))
+    mean = float(change.mean())
+    return Gain(mean, max(-1.0, mean - half), min(1.0, mean + half))
 
 
 def known_item_ranks(pairs: KnownPairs, transform: Transform | None = None) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from tests.indexer.making import (
     flip,
     new_collection,
     numbered,
+    run_child,
     stored_ids,
     stored_rows,
 )
@@ -210,6 +211,33 @@ def test_killed_between_two_commits_no_row_is_lost_or_doubled(tmp_path, monkeypa
 
 def small_batches(scan):
     return lambda self, columns, *, condition=None, rows=4: scan(self, columns, condition=condition, rows=4)
+
+
+_DYING = """
+import os, sys
+from indexer import rebuild, retransform
+from indexer.collection import Collection
+module, name = {"begin_copy": (retransform, "begin_copy"), "publish": (retransform, "publish"),
+    "exchange": (rebuild, "exchange_folders"), "discard": (rebuild, "_discard")}[sys.argv[2]]
+setattr(module, name, lambda *_, **__: os._exit(9))
+Collection.open(sys.argv[1]).rebuild(transform="centre+drop:1")
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "is_transformed"),
+    [("begin_copy", False), ("publish", False), ("exchange", False), ("discard", True)],
+)
+def test_a_process_that_dies_leaves_a_whole_collection(tmp_path, step, is_transformed):
+    collection, encoder = new_collection(tmp_path / "c", numbered(40))
+    assert run_child(_DYING, collection.path, step).returncode == 9
+    left = Collection.open(collection.path)
+    assert bool(left.settings.transform) == is_transformed and left.verify() == []
+    assert len(answers(left, left.dressed(encoder), "number 7", k=40)[0]) == 40
+    left.rebuild(transform=SPEC)
+    assert left.verify() == [] and len(stored_rows(left)) == 40
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    assert not (left.path / "rebuild-of").exists()
 
 
 def test_a_searcher_goes_over_to_the_transformed_collection(tmp_path, monkeypatch):
