@@ -16,6 +16,7 @@ from app.current_view import (
     BAD_KEYS,
     GO_TO,
     PAGES,
+    SHOWN,
     VIEW,
     bad_keys,
     can_undo,
@@ -31,6 +32,7 @@ from app.current_view import (
 )
 from app.lazy_encoder import LazyEncoder
 from app.link import MOST_TRAY_ROWS
+from app.restoring import losses
 from app.tray import Origin, Tray, add, remove
 from app.view_state import ViewState, answered
 from encoder.errors import IndexMismatchError, InputError, Llm2CompError
@@ -46,6 +48,7 @@ __all__ = [
     "BAD_KEYS",
     "GO_TO",
     "PAGES",
+    "SHOWN",
     "VIEW",
     "bad_keys",
     "can_undo",
@@ -63,6 +66,7 @@ __all__ = [
 TRAYS = "trays"  # uuid of a collection to the trays of this session, newest last
 UPLOADS = "stored_uploads"  # id of an uploaded file to the path of our copy
 ANSWER = "answer"
+RESTORED = "restored"  # whether the link was held against the collection
 _CACHED_COLLECTIONS = 4
 _CACHED_RESULTS = 48
 _ENCODER_DIGITS = 8
@@ -119,6 +123,21 @@ def fingerprint(opened: Opened) -> str:
 def has_other_encoder(opened: Opened) -> bool:
     """Whether the link was made with another encoder than the collection has now."""
     return bool(view().encoder) and view().encoder != fingerprint(opened)
+
+
+def restore() -> list[str]:
+    """Sentences on what the link names and the collection has not; looked at once a session and left out."""
+    if st.session_state.get(RESTORED):
+        return []
+    try:
+        ready = opened()
+    except Llm2CompError:
+        return []  # the page says why
+    st.session_state[RESTORED] = True
+    found = losses(ready.collection, ready.version, view())
+    for loss in found:
+        set_quietly(**loss.fields)
+    return [loss.sentence for loss in found]
 
 
 def open_collection(path: Path) -> Opened:

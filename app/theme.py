@@ -39,6 +39,8 @@ DENSE_HELP = "Closeness in meaning: the inner product of the query's and the pas
 KEYWORD_HELP = "BM25 score of the query's words in title and passage; a dash where none occurs."
 SYNTAX_HELP = 'Words, or: "an exact phrase", -without this, this OR that.'
 
+TRAY_HELP = "Passages that you put together while looking around, from hits, outlines, topics and neighbours."
+
 DEMO_TEXT = "The documentation of the Python packages on this machine, ready to search in a few minutes."
 FIRST_COMMAND = "llm2comp index FILE --into DIR"
 

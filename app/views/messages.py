@@ -5,11 +5,11 @@ from functools import wraps
 
 import streamlit as st
 
-from app import session
+from app import library, session
 from app.display import clean_for_display
 from app.failures import log_failure
 from app.theme import DEMO_TEXT, FIRST_COMMAND
-from encoder.errors import Llm2CompError
+from encoder.errors import IndexMismatchError, Llm2CompError
 
 
 def guarded(draw: Callable[[], None]) -> Callable[[], None]:
@@ -50,12 +50,39 @@ def show_error(error: Llm2CompError) -> None:
         st.caption(f"Details in the server's log under {identifier}")
 
 
-def show_bad_keys() -> None:
-    """One line about what was not understood in the link that opened the page."""
+def show_link_notes() -> None:
+    """What of the link that opened the page cannot be had again, a line each, and other news; never in silence."""
     if session.bad_keys():
         st.warning(
             f"Not understood in this link: {', '.join(session.bad_keys())}", icon=":material/link_off:"
         )
+    for sentence in [*session.notices(), *session.restore()]:
+        with st.container(border=True):
+            st.text(clean_for_display(sentence))
+
+
+def linked(draw: Callable[[], None]) -> Callable[[], None]:
+    """The page, which stops where its link was made with another encoder: other answers would pass for the same."""
+
+    @wraps(draw)
+    def drawn() -> None:
+        try:
+            if session.view().encoder and library.known():
+                session.opened()
+        except IndexMismatchError as error:
+            show_error(error)
+            st.button(
+                "Go on with the encoder of now",
+                key="drop_encoder",
+                on_click=session.change,
+                kwargs={"encoder": "", "version": 0},
+            )
+            return
+        except Llm2CompError:
+            pass  # the page finds the same, and says it in its place
+        draw()
+
+    return drawn
 
 
 def show_empty_library(start_demo: Callable[[], None]) -> None:

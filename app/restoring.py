@@ -1,0 +1,58 @@
+"""What a link names and the collection no longer has: said in a sentence each, and left out of the view."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.formats import count
+from app.view_state import ViewState
+from encoder.errors import Llm2CompError
+from indexer.annotations.sets import read_set
+from indexer.collection import Collection
+from indexer.derived import read_build
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One thing that cannot be had again.
+
+    Attributes:
+        sentence: for people; it may quote what is not ours.
+        fields: of the view, with what takes their place.
+    """
+
+    sentence: str
+    fields: dict[str, Any]
+
+
+def losses(collection: Collection, version: int, state: ViewState) -> list[Loss]:
+    """What of a view the collection has not.
+
+    Args:
+        collection: that the view is of.
+        version: published now.
+        state: out of a link.
+    """
+    found = []
+    if state.version not in (0, version):
+        sentence = f"This link was made of version {count(state.version)}; you see version {count(version)}."
+        found.append(Loss(sentence, {"version": 0}))
+    if state.map and _is_gone(lambda: read_build(collection, "map", state.map)):
+        # An outline means something on its own map only.
+        fields = {"map": "", "polygon": (), "map_view": ()}
+        outline = ", and its outline with it" if state.polygon else ""
+        found.append(Loss(f"The map of this link, {state.map}, is gone{outline}.", fields))
+    if state.topics_run and _is_gone(lambda: read_build(collection, "topics", state.topics_run)):
+        fields = {"topics_run": "", "topics_version": "", "topics": ()}
+        found.append(Loss(f"The topics of this link, {state.topics_run}, are gone.", fields))
+    if state.set and _is_gone(lambda: read_set(collection, state.set)):
+        found.append(Loss(f"The saved set of this link, {state.set}, is gone.", {"set": ""}))
+    return found
+
+
+def _is_gone(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except Llm2CompError:
+        return True
+    return False

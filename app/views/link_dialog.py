@@ -1,0 +1,77 @@
+"""The dialog with the link to what is shown: whole, with version and encoder, short enough to be passed on."""
+
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app import mode, session
+from app.formats import count
+from app.link import MOST_TRAY_ROWS
+from app.view_state import SAVED_VIEW_KEY, ViewState, encode, is_linkable
+from encoder.errors import Llm2CompError
+
+_PARTS = {
+    "query": "query",
+    "filter": "filter",
+    "row": "picked hit",
+    "more": "examples",
+    "map": "map",
+    "map_view": "part of the map that is shown",
+    "polygon": "outline",
+    "topics": "topics",
+    "set": "saved set",
+    "tray": "tray",
+}
+
+
+@st.dialog("Link to this view", width="medium")
+def open_link_dialog() -> None:
+    """Shows the link, what it holds and what not."""
+    try:
+        opened = session.opened()
+        parameters, is_saved = link_parameters(opened, pinned(opened, session.view()))
+    except Llm2CompError as error:
+        st.text(f"There is no link to this view: {error.what}")
+        st.text(error.fix)
+        return
+    st.code(f"{_address()}?{urlencode(parameters)}", language=None, wrap_lines=True)
+    held = [words for name, words in _PARTS.items() if getattr(session.view(), name)]
+    st.caption(f"Holds corpus, version, encoder{', ' if held else ''}{', '.join(held)}.")
+    if is_saved:
+        st.caption("Too long for a link: what it holds was saved with the corpus, and the link names it.")
+    tray = session.tray(opened)
+    if len(tray) > MOST_TRAY_ROWS:
+        st.caption(
+            f"The tray is not in it: of {count(len(tray))} passages a link would be too long. Save it as a set."
+        )
+    st.caption("It opens only where this server can be reached, and only while the corpus is there.")
+
+
+def pinned(opened: session.Opened, state: ViewState) -> ViewState:
+    """The view with what it was seen in: corpus, version and encoder."""
+    found = session.entry()
+    key = found.key if found else state.corpus
+    return replace(state, corpus=key, version=opened.version, encoder=session.fingerprint(opened))
+
+
+def link_parameters(opened: session.Opened, state: ViewState) -> tuple[dict[str, str], bool]:
+    """The parameters of a link to a view, and whether they had to be saved because they are too long.
+
+    Raises:
+        InputError: they are too long, and this server saves nothing.
+        CollectionError: they cannot be saved.
+    """
+    from indexer.annotations.searches import save_view
+
+    parameters = encode(state)
+    if is_linkable(parameters):
+        return parameters, False
+    mode.check_writable("save long links")
+    identifier = save_view(opened.collection, parameters, author=session.author())
+    return {"c": parameters["c"], SAVED_VIEW_KEY: identifier}, True
+
+
+def _address() -> str:
+    page = st.session_state.get(session.SHOWN, "search")
+    return f"{(st.context.url or '').rstrip('/')}/{page}"
