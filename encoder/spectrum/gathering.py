@@ -17,6 +17,7 @@ from encoder.spectrum.covariance import Covariance, check_axes, checked_rows, me
 _BLOCK_NUMBERS = 4 << 20  # 32 MiB of float64 at a time
 _MOST_GROUPS = 20
 _LEAST_GROUPS = 5
+_DEALS = 512
 _GROUP_BYTES = 256 << 20  # of all groups together, as far as the least number allows
 
 Blocks = NDArray[np.floating] | Iterable[NDArray[np.floating]]
@@ -38,6 +39,7 @@ class Gathering:
         self.groups: list[Covariance] = []
         self._in_detail = in_detail
         self._random = np.random.default_rng([seed, 1])
+        self._dealt = np.zeros(0, np.int64)
         self._kept: list[NDArray[np.int64]] = []
         self._norms: list[NDArray[np.float64]] = []
         self._hashes: list[NDArray[np.uint64]] = []
@@ -60,12 +62,21 @@ class Gathering:
         if not self._in_detail:
             self.groups[0].add(found.unit)
             return
-        group = (self._random.random(len(found.unit)) * len(self.groups)).astype(np.intp)
+        group = self._group_of_each(len(found.unit))
         for number, covariance in enumerate(self.groups):
             covariance.add(found.unit[group == number])
         self._kept.append(positions)
         self._norms.append(found.norms)
         self._hashes.append(row_hashes(found.unit))
+
+    def _group_of_each(self, rows: int) -> NDArray[np.int64]:
+        """Random groups of the next rows, [rows], of which every group gets as many, give or take one."""
+        count = len(self.groups)
+        while len(self._dealt) < rows:  # always as many at once, so that blocks change nothing
+            deal = np.tile(np.arange(count), (_DEALS, 1))
+            self._dealt = np.concatenate([self._dealt, self._random.permuted(deal, axis=1).ravel()])
+        group, self._dealt = self._dealt[:rows], self._dealt[rows:]
+        return group
 
     def total(self) -> Covariance:
         """The second moments of all rows."""

@@ -23,7 +23,7 @@ LEAST_ROWS_A_DIMENSION = 3
 _NORMAL_95 = 1.959964
 _SECOND_ORDER = 2.5  # of the squared relative bias; simulated, it was 1.4 to 2.5
 _RESOLVED = 4.0  # standard errors between the first two eigenvalues
-_LEAST_IN_GROUP = 2
+_LEAST_IN_GROUP = 5
 _LEAST_PAIRED = 30
 
 
@@ -73,11 +73,11 @@ def spectrum_intervals(gathering: Gathering) -> Intervals:
 
 
 def _refusal(whole: Covariance, groups: list[Covariance]) -> str:
-    least = LEAST_ROWS_A_DIMENSION * whole.dimension
-    if not whole.dimension or whole.n < least or min(part.n for part in groups) < _LEAST_IN_GROUP:
+    least = max(LEAST_ROWS_A_DIMENSION * whole.dimension, _LEAST_IN_GROUP * len(groups))
+    if not groups or whole.n < least:
         return (
             f"{whole.n:,} rows are too few for intervals of ranks in {whole.dimension:,} dimensions: "
-            f"they need {max(least, _LEAST_IN_GROUP * len(groups) * 5):,}."
+            f"they need {least:,}."
         )
     return ""
 
