@@ -237,21 +237,35 @@ class Searcher:
         """
         return print_filter(parse_filter(where, filter_columns(self.snapshot, self._columns)))
 
-    def scope(self, where: str | None = None, *, within: NDArray[np.uint64] | None = None) -> Scope:
+    def scope(
+        self,
+        where: str | None = None,
+        *,
+        within: NDArray[np.uint64] | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> Scope:
         """The rows that a search with these would look at, with what Lance is told of them.
 
         Args:
             where: filter; None for all rows.
             within: uint64 [N] row ids; None for all rows.
+            snapshot: that the masks are for, since the newest may be another a moment later; None for the newest.
 
         Raises:
             InputError: the filter cannot be used.
         """
-        return make_scope(self.snapshot, where, within, self._columns)
+        return make_scope(snapshot or self.snapshot, where, within, self._columns)
 
     def allowed(self, where: str | None = None, *, within: NDArray[np.uint64] | None = None) -> Allowed:
         """The rows that pass a filter and are among those given (uint64 [N] row ids); see `scope`."""
         return self.scope(where, within=within).allowed
+
+    def passing(
+        self, where: str | None = None, *, within: NDArray[np.uint64] | None = None
+    ) -> NDArray[np.uint64]:
+        """Row ids uint64 [N], ascending, of the rows that pass a filter and are among those given; see `scope`."""
+        snapshot = self.snapshot
+        return snapshot.row_ids(self.scope(where, within=within, snapshot=snapshot).allowed)
 
     def explain(
         self,
@@ -274,8 +288,8 @@ class Searcher:
         Raises:
             InputError: the passage is gone, or an argument is impossible.
         """
-        scope = self.scope(where, within=within)
         snapshot = self.snapshot
+        scope = self.scope(where, within=within, snapshot=snapshot)
         mode: Mode = "keyword" if hit.dense is None else "semantic"
         encode = self.embedder.encode_query if needs_vector(query, mode) else None
         asked = ask(snapshot, [query], mode=mode, encode=encode)[0]
@@ -284,26 +298,23 @@ class Searcher:
         return explain_hit(snapshot, scope, result, hit, text=text, vector=asked.vector)
 
     def facet_counts(
-        self, name: str, rows: SearchResult | Scope | None = None, limit: int = 20
+        self, name: str, rows: SearchResult | NDArray[np.uint64] | None = None, limit: int = 20
     ) -> list[tuple[Any, int]]:
-        """Most frequent values of a stored or computed column among hits, or among all rows of a scope.
-
-        See `indexer.query.facets.facet_counts`.
+        """Most frequent values of a stored or computed column, see `indexer.query.facets.facet_counts`.
 
         Args:
             name: as a filter names the column.
-            rows: the hits of a search; or all rows of a scope; None for all rows of the version.
+            rows: the hits of a search; or row ids uint64 [N], as of `passing`; None for all rows of the version.
             limit: most values.
 
         Raises:
             InputError: there is no such column.
         """
-        chosen: NDArray[np.uint64] | None = None
-        if isinstance(rows, SearchResult):
-            chosen = np.array(rows.row_ids, np.uint64)
-        elif rows is not None:
-            chosen = self.snapshot.row_ids(rows.allowed)
-        return facet_counts(self.snapshot, name, chosen, columns=self._columns, limit=limit)
+        snapshot = self.snapshot
+        chosen = np.array(rows.row_ids, np.uint64) if isinstance(rows, SearchResult) else rows
+        if chosen is not None:  # some may be deleted by now
+            chosen = np.intersect1d(chosen, snapshot.row_ids())
+        return facet_counts(snapshot, name, chosen, columns=self._columns, limit=limit)
 
     def row_ids_of(self, passage_ids: Sequence[str]) -> dict[str, int]:
         """Passage id to row id, of those that are live."""

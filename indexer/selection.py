@@ -103,7 +103,8 @@ def select_rows(searcher: Searcher, selection: Selection, *, points: "MapPoints 
     within = None
     for rows in chosen:
         within = rows if within is None else np.intersect1d(within, rows, assume_unique=True)
-    row_ids = snapshot.row_ids(searcher.allowed(selection.where or None, within=within))
+    scope = searcher.scope(selection.where or None, within=within, snapshot=snapshot)
+    row_ids = snapshot.row_ids(scope.allowed)
     return Selected(row_ids, missing, _sentence(row_ids.size, words, missing))
 
 

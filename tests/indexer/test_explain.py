@@ -165,7 +165,7 @@ def test_counts_under_hits_a_filter_and_everything_are_those_of_a_loop(made, mon
     tags.add_tag(searcher.collection, "seen", ["d1", "d6"])
     by_id = {row["_rowid"]: row for row in rows}
     hits = searcher.search("ant bee", 20)
-    scope = searcher.scope("year >= 2002")
+    scope = searcher.passing("year >= 2002")
     subsets = [
         (None, list(by_id)),
         (hits, list(hits.row_ids)),
