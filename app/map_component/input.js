@@ -92,7 +92,7 @@ function listenPointer(view) {
     over.focus({ preventScroll: true });
     view.fingers.set(event.pointerId, placeOf(view, event));
     if (view.fingers.size === 1) beginDrag(view, event);
-    else { view.drag = null; view.drawn = null; view.pinched = null; }
+    else { view.drag = view.drawn = view.pinched = null; if (view.fingers.size === 2) pinch(view); }
     view.showTip(-1, 0, 0);
   });
   over.addEventListener("pointermove", (event) => {
