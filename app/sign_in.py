@@ -102,7 +102,8 @@ def admits(settings: SignIn, claims: Mapping[str, Any]) -> bool:
     if not isinstance(email, str) or claims.get("email_verified") is not True:
         return False
     email = email.casefold()
-    return email in settings.emails or email.rpartition("@")[2] in settings.domains
+    name, _, domain = email.rpartition("@")
+    return email in settings.emails or bool(name) and domain in settings.domains
 
 
 def _public_url(file: Path, auth: dict[str, Any]) -> str:

@@ -258,3 +258,27 @@ def test_an_origin_of_the_tray_is_shown_as_text():
 
     assert how(Origin("query", "a\nb\u202e" + "x" * 200)).startswith("hit of a query: a b⟨RLO⟩")
     assert how(Origin("topic")) == "member of a topic"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "zip"])
+def test_the_tray_is_taken_home_as_a_file(roads, rows, ending):
+    import io
+    import zipfile
+
+    import pyarrow.parquet as pq
+
+    from app.views.tray import exported
+
+    content = exported(roads, (rows["Rivers"], rows["Bridges"]), ending)
+    if ending == "parquet":
+        assert sorted(pq.read_table(io.BytesIO(content))["title"].to_pylist()) == ["Bridges", "Rivers"]
+    elif ending == "zip":
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        assert {name.rpartition("/")[2] for name in names} >= {
+            "passages.parquet",
+            "passages.jsonl",
+            "README.txt",
+        }
+    else:
+        text = content.decode("utf-8-sig")
+        assert "Bridges" in text and "Rivers" in text and "Who pays" not in text
