@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.hits import Fusion, Hit, Mode, Provenance, SearchResult
-from indexer.query.asked import Asked
+from indexer.query.asked import Asked, RowQuery
 from indexer.query.fusion import fuse_scores, fusion_of
 from indexer.query.keywords import KeywordQuery, parse_keywords, to_lance_query
 from indexer.query.scope import Scope
 from indexer.query.snapshot import Allowed, Nearest, Snapshot
 from indexer.storage.manifest import CollectionSettings
 from indexer.storage.row_schema import WORD_COLUMN
+
+__all__ = ["Clock", "RowQuery", "Search"]
 
 _LEAST_DEPTH = 100
 
