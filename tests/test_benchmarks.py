@@ -110,3 +110,10 @@ def test_demo_waits_for_the_first_answer(tmp_path, monkeypatch):
     (clone / "Makefile").write_text("demo:\n\t@echo nothing\n")
     with pytest.raises(SystemExit, match="no answer"):
         bench_demo._demo(clone)
+
+
+def test_diagnose_is_measured_beside_a_decomposition_of_all_rows():
+    output = run("bench_diagnose.py", "--rows", 900, "--many", 1500, "--rounds", 1, "--threads", 1)
+    assert cells(output, "singular value decomposition")[1] == "900"
+    assert cells(output, "our spectrum, in blocks")[1] == "1,500"
+    assert cells(output, "our spectrum")[6] in ("yes", "no")

@@ -4,11 +4,12 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from encoder.errors import UsageError
 from encoder.spectrum.verdict import STATES
 
-_FORM = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(>=|<=|==|!=|=|>|<)\s*(\S(?:.*\S)?)\s*", re.ASCII)
+_FORM = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(>=|<=|==|!=|=|>|<)\s*([^\s<>=!](?:.*\S)?)\s*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -70,7 +71,7 @@ def parse_requirement(text: str) -> Requirement:
     sign = "==" if sign == "=" else sign
     if measure == "state":
         return _state_requirement(text, sign, bound)
-    if not _NUMBER.fullmatch(bound):
+    if not _NUMBER.fullmatch(bound) or not isfinite(float(bound)):
         raise UsageError(
             f"The bound {bound!r} is no number.", _WHERE.format(text), f"write it like '{measure}{sign}50'"
         )
