@@ -86,9 +86,8 @@ def exposed(sign_in: SignIn) -> list[str]:
     return [
         f"sign-in: {who or 'EVERYBODY'}, as {providers} says"
         + ("" if who else " (name fewer with [access])"),
-        f"they can read: {', '.join(names) or 'no corpus yet'}; and import any file that this server can read"
-        if not mode.current().is_read_only
-        else f"they can read: {', '.join(names) or 'no corpus yet'}",
+        f"they can read: {', '.join(names) or 'no corpus yet'}"
+        + ("" if mode.current().is_read_only else "; and import files that they upload"),
         "saved views, tags, notes and jobs are shared: everybody sees those of the others",
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import jobs, library, session
+from app import jobs, library, mode, session
 from app.display import clean_for_display, one_line
 from app.theme import DEMO_TEXT
 from app.views.demo import start_demo
@@ -36,6 +36,9 @@ def draw_import(*, demo_first: bool) -> None:
     Args:
         demo_first: whether the demo corpus is the first thing offered, as in an empty library.
     """
+    if mode.current().is_read_only:
+        st.text("This server only shows: nothing is imported here.")
+        return
     with st.container(border=True, key="import"):
         first = _DEMO_TAB if demo_first else _PATH_TAB
         by_path, by_upload, demo = st.tabs([_PATH_TAB, _UPLOAD_TAB, _DEMO_TAB], default=first)
@@ -49,12 +52,7 @@ def draw_import(*, demo_first: bool) -> None:
                 key="build_demo",
             )
         with by_path:
-            typed = st.text_input(
-                "File or folder",
-                key="import_path",
-                placeholder="a parquet, csv, tsv, jsonl or json file, or a folder of txt, md, html, pdf",
-                help="Read where it lies; nothing is copied.",
-            )
+            typed = _ask_path()
         with by_upload:
             upload = st.file_uploader(
                 "File", key="import_upload", help="Copied into the library's folder, then read from there."
@@ -65,6 +63,20 @@ def draw_import(*, demo_first: bool) -> None:
                 _draw_columns(source, name)
         except Llm2CompError as error:
             show_error(error)
+
+
+def _ask_path() -> str:
+    """What was typed; nothing where people of other machines sign in: any file of the server would be theirs to read."""
+    if mode.current().sign_in is not None:
+        st.text("On a server that people sign in to, files are uploaded. Whoever runs it can import others:")
+        st.code("llm2comp index FILE --into DIR", language=None)
+        return ""
+    return st.text_input(
+        "File or folder",
+        key="import_path",
+        placeholder="a parquet, csv, tsv, jsonl or json file, or a folder of txt, md, html, pdf",
+        help="Read where it lies; nothing is copied.",
+    )
 
 
 def _chosen_source(typed: str, upload: Any) -> tuple[Path | None, str]:

@@ -1,5 +1,10 @@
 """The tray in the sidebar of every page: a count, and inside what it holds and what can be done with it."""
 
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -12,6 +17,12 @@ from app.tray_rows import live_rows, set_items, summary, tray_table
 from encoder.errors import Llm2CompError
 
 _SHOWN_ROWS = 200
+_EXPORTS = {
+    "csv": "text/csv",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "zip": "application/zip",
+}
 _SET_NAME = "tray_set_name"
 
 
@@ -67,6 +78,7 @@ def _draw_content(opened: session.Opened, tray: Tray) -> None:
         st.caption(f"The first {count(len(shown))} of {count(len(tray))}.")
     picked = [shown[place] for place in event.selection.rows if place < len(shown)]
     _draw_actions(opened, picked)
+    _draw_export(opened, tray)
     if not mode.current().is_read_only:
         _draw_save(opened)
 
@@ -104,6 +116,44 @@ def _draw_actions(opened: session.Opened, picked: list[int]) -> None:
         st.button(
             "Clear", icon=":material/delete:", key="tray_clear", on_click=session.clear_tray, args=(opened,)
         )
+
+
+def _draw_export(opened: session.Opened, tray: Tray) -> None:
+    with st.popover("Export", icon=":material/download:", key="tray_export"):
+        for ending, mime in _EXPORTS.items():
+            st.download_button(
+                ending,
+                data=partial(exported, opened.collection, tray.rows, ending),
+                file_name=f"tray.{ending}",
+                mime=mime,
+                key=f"tray_export_{ending}",
+                on_click="ignore",
+                width="stretch",
+            )
+        st.caption("zip holds parquet and jsonl with a README on where they come from.")
+
+
+def exported(collection: Any, rows: tuple[int, ...], kind: str) -> bytes:
+    """The passages of a tray that are still there, as the bytes of a file, by rising row id.
+
+    Args:
+        collection: of the tray.
+        rows: its row ids.
+        kind: csv, jsonl, parquet, or zip for all with the recipe.
+    """
+    from indexer.bundle import export_bundle
+    from indexer.export import export_passages
+    from indexer.search import Searcher
+    from indexer.selection import Selection
+
+    chosen = Selection(rows=rows)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"tray.{kind}"
+        if kind == "zip":
+            export_bundle(Searcher(collection), chosen, file)
+        else:
+            export_passages(collection, file, selection=chosen)
+        return file.read_bytes()
 
 
 def _draw_save(opened: session.Opened) -> None:
@@ -149,11 +199,11 @@ def _draw_sets(opened: session.Opened) -> None:
         st.button("Put into the tray", key="tray_open", on_click=_open_set, args=(opened, sets[picked]))
 
 
-def _open_set(opened: session.Opened, found: "object") -> None:
+def _open_set(opened: session.Opened, found: Any) -> None:
     from indexer.selection import rows_of_set
 
-    rows, missing = rows_of_set(opened.searcher.snapshot, found)  # type: ignore[arg-type]
-    origin = Origin("set", found.name, found.version)  # type: ignore[attr-defined]
+    rows, missing = rows_of_set(opened.searcher.snapshot, found)
+    origin = Origin("set", found.name, found.version)
     session.add_to_tray(opened, [int(row) for row in rows][:MOST_ROWS], origin)
     if missing:
         session.notice(f"{plural(missing, 'passage')} of the set were deleted from the corpus since.")
