@@ -4,7 +4,10 @@ Letters: N rows, U different vectors, D numbers per vector, C groups.
 """
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,6 +142,7 @@ def _hdbscan(
         "cluster_selection_method": selection,
     }
     if find_spec("fast_hdbscan"):
+        _keep_compiled()
         from fast_hdbscan import HDBSCAN
 
         return np.asarray(HDBSCAN(**options).fit_predict(points), np.int32)
@@ -151,6 +155,18 @@ def _hdbscan(
     from sklearn.cluster import HDBSCAN as SlowHDBSCAN
 
     return np.asarray(SlowHDBSCAN(copy=True, **options).fit_predict(points), np.int32)
+
+
+def _keep_compiled() -> None:
+    """Tells numba where to keep what it compiled: beside the library, its own choice, a server often may not write."""
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("llm2comp") / "numba"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path(tempfile.gettempdir())
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
 
 
 def by_size(groups: NDArray[np.int32]) -> NDArray[np.int32]:

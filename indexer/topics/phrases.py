@@ -27,68 +27,37 @@ _TOKEN = re.compile(
     rf"https?://\S+|www\.\S+|\\[a-z]+|[{_SPACELESS}]+|[^\W_{_SPACELESS}]+(?:[-'’][^\W_{_SPACELESS}]+)*|[^\s\w]|\n"
 )
 _IS_SPACELESS = re.compile(f"[{_SPACELESS}]")
-# What contractions leave, and words that say something of a text rather than of its matter.
+# Words that carry no matter. Written here, since the library that has such a list takes seconds to load.
 # fmt: off
-_MORE_STOP_WORDS = frozenset(
-    {
-        "using",
-        "used",
-        "use",
-        "uses",
-        "based",
-        "via",
-        "et",
-        "al",
-        "e.g",
-        "i.e",
-        "etc",
-        "eg",
-        "ie",
-        "fig",
-        "figure",
-        "section",
-        "table",
-        "however",
-        "thus",
-        "hence",
-        "therefore",
-        "also",
-        "can",
-        "may",
-        "might",
-        "could",
-        "would",
-        "should",
-        "will",
-        "shall",
-        "does",
-        "doing",
-        "did",
-        "done",
-        "isn't",
-        "don't",
-        "can't",
-        "doesn't",
-        "won't",
-        "it's",
-        "that's",
-        "we're",
-        "we've",
-        "we'll",
-        "i'm",
-        "i've",
-        "you're",
-        "they're",
-        "let's",
-        "one's",
-        "just",
-        "really",
-        "like",
-        "unlike",
-    }  # fmt: skip
-)
-
-
+_ENGLISH = frozenset({
+    "a", "about", "above", "across", "after", "again", "against", "ahead", "al", "all", "almost", "alone",
+    "along", "already", "also", "although", "always", "am", "amid", "among", "an", "and", "another", "any",
+    "anybody", "anyone", "anything", "anyway", "anywhere", "apart", "are", "aren't", "around", "as",
+    "aside", "at", "away", "back", "based", "be", "became", "because", "become", "becomes", "been",
+    "before", "beforehand", "behind", "being", "below", "beside", "besides", "between", "beyond", "both",
+    "but", "by", "can", "can't", "cannot", "could", "couldn't", "did", "didn't", "do", "does", "doesn't",
+    "doing", "don't", "done", "down", "due", "during", "e.g", "each", "eg", "either", "else", "elsewhere",
+    "enough", "especially", "et", "etc", "even", "ever", "every", "everybody", "everyone", "everything",
+    "everywhere", "except", "few", "fig", "figure", "first", "for", "former", "from", "further",
+    "furthermore", "had", "hadn't", "has", "hasn't", "have", "haven't", "having", "he", "hence", "her",
+    "here", "hers", "herself", "him", "himself", "his", "how", "however", "i", "i'm", "i've", "i.e", "ie",
+    "if", "in", "indeed", "instead", "into", "is", "isn't", "it", "it's", "its", "itself", "just", "last",
+    "latter", "least", "less", "let", "let's", "like", "likely", "many", "may", "maybe", "me", "might",
+    "mine", "more", "moreover", "most", "mostly", "much", "must", "my", "myself", "namely", "near",
+    "nearly", "neither", "never", "nevertheless", "next", "no", "nobody", "none", "nor", "not", "nothing",
+    "now", "nowhere", "of", "off", "often", "on", "once", "one", "one's", "ones", "only", "onto", "or",
+    "other", "others", "otherwise", "our", "ours", "ourselves", "out", "over", "own", "per", "perhaps",
+    "quite", "rather", "really", "same", "section", "several", "shall", "she", "should", "shouldn't",
+    "since", "so", "some", "somebody", "someone", "something", "sometimes", "somewhere", "still", "such",
+    "table", "than", "that", "that's", "the", "their", "theirs", "them", "themselves", "then", "there",
+    "thereby", "therefore", "therein", "these", "they", "they're", "this", "those", "though", "three",
+    "through", "throughout", "thus", "to", "together", "too", "toward", "towards", "two", "under", "unless",
+    "unlike", "until", "up", "upon", "us", "use", "used", "uses", "using", "very", "via", "was", "wasn't",
+    "we", "we'll", "we're", "we've", "well", "were", "weren't", "what", "whatever", "when", "whenever",
+    "where", "whereas", "whereby", "wherein", "wherever", "whether", "which", "while", "who", "whoever",
+    "whole", "whom", "whose", "why", "will", "with", "within", "without", "won't", "would", "wouldn't",
+    "yet", "you", "you're", "your", "yours", "yourself", "yourselves",
+})
 # fmt: on
 
 
@@ -98,11 +67,7 @@ def stop_words(rule: str) -> frozenset[str]:
     Args:
         rule: of the collection; only "english" has any, since "plain" may be any language.
     """
-    if rule != "english":
-        return frozenset()
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    return frozenset(ENGLISH_STOP_WORDS) | _MORE_STOP_WORDS
+    return _ENGLISH if rule == "english" else frozenset()
 
 
 def tokens(text: str) -> list[str]:

@@ -70,12 +70,12 @@ def test_phrases_stop_at_stop_words_punctuation_and_line_ends():
 
 def test_addresses_latex_and_numbers_are_no_phrases():
     table, _ = count_phrases(
-        ["see https://github.com/some/code \\mathbb 2020 covid 19"] * 3,
+        ["of https://github.com/some/code \\mathbb 2020 covid 19"] * 3,
         np.zeros(3, np.int64),
         rule="english",
         n_topics=1,
     )
-    assert table.phrases == ["covid", "covid 19"] or set(table.phrases) == {"covid", "covid 19"}
+    assert set(table.phrases) == {"covid", "covid 19"}
 
 
 def test_phrases_are_shown_as_they_are_mostly_written():
