@@ -65,7 +65,15 @@ function makeStamp(kind, size) {
 }
 
 function stampPoint(image, stamp, px, py, colour) {
-  const { pixels, counts, width, height } = image, offsets = stamp.offsets;
+  const { pixels, counts, width, height } = image, offsets = stamp.offsets, reach = stamp.reach;
+  if (px >= reach && py >= reach && px < width - reach && py < height - reach) {  // nearly all: nothing to cut off
+    for (let k = 0; k < offsets.length; k += 2) {
+      const at = (py + offsets[k + 1]) * width + px + offsets[k];
+      pixels[at] = colour;
+      if (counts) counts[at]++;
+    }
+    return;
+  }
   for (let k = 0; k < offsets.length; k += 2) {
     const x = px + offsets[k], y = py + offsets[k + 1];
     if (x < 0 || y < 0 || x >= width || y >= height) continue;
@@ -130,12 +138,11 @@ function makeShade(view, image) {
   const cell = Math.round(8 * view.ratio), across = Math.ceil(image.width / cell), down = Math.ceil(image.height / cell);
   const sums = new Float64Array(across * down);
   let most = 0;
-  for (let p = 0; p < image.counts.length; p++) {
-    if (!image.counts[p]) continue;
-    const at = Math.floor(Math.floor(p / image.width) / cell) * across + Math.floor((p % image.width) / cell);
-    sums[at] += image.counts[p];
-    if (sums[at] > most) most = sums[at];
+  for (let y = 0, p = 0; y < image.height; y++) {
+    const row = Math.floor(y / cell) * across;
+    for (let x = 0; x < image.width; x++, p++) if (image.counts[p]) sums[row + Math.floor(x / cell)] += image.counts[p];
   }
+  for (const sum of sums) if (sum > most) most = sum;
   const small = new OffscreenCanvas(across, down), shade = new ImageData(across, down);
   for (let c = 0; c < sums.length; c++) {
     shade.data.set(view.theme.text, 4 * c);

@@ -75,9 +75,10 @@ function pinch(view) {
 }
 
 function hoverAt(view, event) {
-  const [sx, sy] = placeOf(view, event);
+  const began = performance.now(), [sx, sy] = placeOf(view, event);
   const point = view.map ? pointUnder(view, sx, sy) : -1;
   view.showTip(point, sx, sy);
+  view.noteSpent(performance.now() - began);
   if (point !== view.hover) {
     view.hover = point;
     view.redrawOverlay();

@@ -122,10 +122,14 @@ class MapView {
     this.isStale = false;
     const spent = performance.now() - began;
     if (isFull) shown.drawMs = spent.toFixed(1);
-    shown.frameMsMax = Math.max(Number(shown.frameMsMax || 0), spent).toFixed(1);
+    this.noteSpent(spent);
     shown.zoom = this.zoom.toFixed(2);
     shown.centre = `${Math.round(this.cx)},${Math.round(this.cy)}`;
     shown.ready = "true";
+  }
+
+  noteSpent(ms) {
+    this.over.dataset.frameMsMax = Math.max(Number(this.over.dataset.frameMsMax || 0), ms).toFixed(1);
   }
 
   moveTo(cx, cy, zoom) {
