@@ -41,6 +41,18 @@ SYNTAX_HELP = 'Words, or: "an exact phrase", -without this, this OR that.'
 
 TRAY_HELP = "Passages that you put together while looking around, from hits, outlines, topics and neighbours."
 
+# The sentences of docs/glossary.md, for what is beside a number; a test holds them against each other.
+TERM_HELP = {
+    "document": "one record of a source: title, text, metadata",
+    "passage": "the piece of a document that becomes one vector; also called chunk",
+    "hit": "a found document with its best passage, score and rank",
+    "effective rank": "how many directions carry the vectors: exp of the entropy of the normalised singular values",
+    "mean cosine": "between two different texts; near 1 all texts look alike",
+    "slot similarity": "mean cosine between the memory tokens of a text; 1 means that one would do",
+    "collapse": "few directions carry all vectors, and neighbours mean nothing",
+    "ann recall@k": "share of the exact top k that an approximate index returns; says nothing about relevance",
+}
+
 DEMO_TEXT = "The documentation of the Python packages on this machine, ready to search in a few minutes."
 FIRST_COMMAND = "llm2comp index FILE --into DIR"
 
