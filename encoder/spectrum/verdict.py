@@ -157,7 +157,7 @@ def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
             "n90_share",
             n90 / expected_n90,
             Band(True, _LOW_N90, _COLLAPSED_N90),
-            f"{n90} directions hold 90 % of the variance; random rows need {expected_n90}.",
+            f"{n90} directions hold 90% of the variance; random rows need {expected_n90}.",
             _TRAIN,
         )
     random_share = reference.first_direction or 0.0
