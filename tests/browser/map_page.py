@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from app.map_colours import by_category, by_number, one_colour
-from app.map_component.mount import draw_map
+from app.map_component.mount import draw_map, map_event
 from app.map_payload import Drawing, Label, Start, pack, point_flags
 
 EVIL = "<img src=x onerror=alert(1)> **bold** </script> $x^2$ \u202e"
@@ -65,13 +65,17 @@ def show():
     def clear():
         session.commands += 1
 
-    event = draw_map(session.payload, key="map", height=600, clear=session.commands)
+    def select():
+        session.told = map_event("map", session.payload, session.commands).polygon
+
+    event = draw_map(session.payload, key="map", height=600, on_select=select, clear=session.commands)
     session.picks += [] if event.pick is None else [event.pick]
     session.tray += [] if event.tray is None else [event.tray]
     session.runs = session.get("runs", 0) + 1
     st.button("Command", on_click=clear)
     st.button("Again")
     shown = {"polygon": event.polygon, "view": event.view, "picks": session.picks, "tray": session.tray}
+    shown["told"] = session.get("told", [])
     with st.container(key="event"):
         st.code(json.dumps(shown | {"runs": session.runs, "bytes": len(session.payload)}), language=None)
 

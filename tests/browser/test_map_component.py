@@ -134,6 +134,7 @@ def test_a_lasso_selects_in_python_what_the_browser_shows(open_map):
     drag(page, LASSO, shift=True)
     polygon, selected = agrees_with_python(page)
     assert 3 <= len(polygon) // 2 <= 64 and 0 < selected < N
+    assert event(page)["told"] == polygon  # a callback saw it before the run
     expect(page.locator(".line")).to_contain_text("points inside the outline")
 
 
