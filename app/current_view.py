@@ -14,7 +14,7 @@ from encoder.errors import Llm2CompError
 
 VIEW, HISTORY, BAD_KEYS = "view", "history", "bad_keys"
 PAGES, GO_TO = "pages", "go_to"  # the pages by name, and the one to show next
-SHOWN = "shown_page"  # name of the page that is drawn
+SHOWN = "shown_page"  # path of the page that is drawn
 NOTICES = "notices"  # sentences to show once
 _UNDO_STEPS = 20
 # What means something in one collection only: left behind when another is chosen.

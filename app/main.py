@@ -27,7 +27,7 @@ def main() -> None:
     session.push()
     if wanted := st.session_state.pop(session.GO_TO, None):  # a callback cannot switch pages itself
         st.switch_page(pages[wanted])
-    st.session_state[session.SHOWN] = page.url_path or "search"
+    st.session_state[session.SHOWN] = page.url_path  # empty for the first page, which has no other path
     guarded(_draw_around)()
     page.run()
     session.push()

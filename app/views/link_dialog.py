@@ -73,5 +73,5 @@ def link_parameters(opened: session.Opened, state: ViewState) -> tuple[dict[str,
 
 
 def _address() -> str:
-    page = st.session_state.get(session.SHOWN, "search")
+    page = st.session_state.get(session.SHOWN, "")
     return f"{(st.context.url or '').rstrip('/')}/{page}"
