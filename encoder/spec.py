@@ -56,6 +56,23 @@ def parse_spec(spec: str) -> Spec:
     return replace(found, kind="path", place=str(Path(body).expanduser()))
 
 
+def with_temperature(spec: str, temperature: float) -> str:
+    """The spec of the same encoder at another temperature of attention.
+
+    Raises:
+        UsageError: the spec takes no options, or the temperature is out of range.
+    """
+    if spec != "default" and _exists(spec) and "?" in spec:
+        raise UsageError(
+            "a folder with a question mark in its name takes no options", spec, "rename the folder"
+        )
+    place, _, query = spec.partition("?")
+    kept = [option for option in query.split("&") if option and not option.startswith("temperature=")]
+    found = f"{place}?{'&'.join([*kept, f'temperature={temperature:g}'])}"
+    parse_spec(found)
+    return found
+
+
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()

@@ -308,7 +308,8 @@ def named(slots: tuple[int, ...]) -> str:
 
 
 def _off_diagonal(matrix: NDArray[np.float64]) -> float:
-    return float(matrix[~np.eye(len(matrix), dtype=bool)].mean())
+    """Mean off the diagonal, to two digits."""
+    return round(float(matrix[~np.eye(len(matrix), dtype=bool)].mean()), 2) + 0.0  # never -0.00
 
 
 def _has_directions(memory: NDArray[np.floating]) -> NDArray[np.bool_]:

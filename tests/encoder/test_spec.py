@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from encoder.errors import UsageError
-from encoder.spec import Spec, parse_spec
+from encoder.spec import Spec, parse_spec, with_temperature
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,26 @@ def test_a_refused_temperature_says_what_is_allowed():
     with pytest.raises(UsageError) as caught:
         parse_spec("a?temperature=3")
     assert caught.value.fix == "give a number from 0.1 to 2; 1 changes nothing, below 1 sharpens"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("default", "default?temperature=0.95"),
+        ("default?layers=2", "default?layers=2&temperature=0.95"),
+        ("hf:a/b@v?temperature=0.5&pooling=mean", "hf:a/b@v?pooling=mean&temperature=0.95"),
+    ],
+)
+def test_a_temperature_is_put_in_place_of_another(spec, expected):
+    assert with_temperature(spec, 0.95) == expected
+    assert parse_spec(expected) == replace(parse_spec(spec), temperature=0.95)
+
+
+def test_a_spec_that_takes_no_temperature_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="takes no options"):
+        with_temperature("st:org/name", 0.9)
+    with pytest.raises(UsageError, match="temperature=3 is no temperature"):
+        with_temperature("default", 3)
+    (tmp_path / "what?x").mkdir()
+    with pytest.raises(UsageError, match="a folder with a question mark in its name takes no options"):
+        with_temperature(str(tmp_path / "what?x"), 0.9)
