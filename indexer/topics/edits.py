@@ -25,6 +25,7 @@ from indexer.topics.keyphrases import Keyphrases, contrast
 from indexer.topics.phrase_table import read_phrases, write_phrases
 from indexer.topics.stored import KIND, NOISE, StoredTopics, Topic, unit_rows, write_files
 from indexer.topics.versions import (
+    AUTOMATIC_NAME,
     JOURNAL,
     MOST_NAME,
     Edit,
@@ -133,14 +134,28 @@ class Editor:
             raise InputError(
                 "there is no topic to give noise to", f"topics {self.seen.id}", "make another run"
             )
+        at, numbers, cosines = self.noise()
+        found = self.seen.numbers.copy()
+        found[at] = np.where(cosines >= np.float32(cut), numbers, NOISE)
+        return self._move("assign", (), found, set(), f"cut {cut}")
+
+    def noise(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+        """What `assign_noise` decides by.
+
+        Returns:
+            Positions int64 [n] in `seen` of the live rows without a topic, the number of the nearest topic int32 [n],
+            and the cosine to its centroid float32 [n]; -1 and -inf for rows without a direction.
+        """
         snapshot = self.searcher.snapshot
         at = np.flatnonzero((self.seen.numbers == NOISE) & np.isin(self.seen.row_ids, snapshot.row_ids()))
-        least = np.full(len(self.seen.topics), cut, np.float32)
-        found = self.seen.numbers.copy()
+        if not self.seen.topics:
+            return at, np.full(at.size, NOISE, np.int32), np.full(at.size, -np.inf, np.float32)
+        everything = np.full(len(self.seen.topics), -np.inf, np.float32)
         blocks = snapshot.vector_blocks(self.seen.row_ids[at])
-        assigned = [assign_nearest(vectors, self.seen, least)[0] for _, vectors in blocks]
-        found[at] = np.concatenate([np.zeros(0, np.int32), *assigned])
-        return self._move("assign", (), found, set(), f"cut {cut}")
+        parts = [assign_nearest(vectors, self.seen, everything) for _, vectors in blocks]
+        numbers = np.concatenate([np.zeros(0, np.int32), *(part for part, _ in parts)])
+        cosines = np.concatenate([np.zeros(0, np.float32), *(part for _, part in parts)])
+        return at, numbers, np.where(numbers == NOISE, np.float32(-np.inf), cosines)
 
     def _move(
         self,
@@ -217,6 +232,12 @@ class Editor:
         self, action: str, topics: tuple[int, ...], *, label: str = "", build: str = "", detail: str = ""
     ) -> StoredTopics:
         """Writes the edit down, then looks whether another one was first."""
+        if self.version == AUTOMATIC_NAME:
+            raise InputError(
+                f"no version can be called {AUTOMATIC_NAME!r}",
+                f"topics {self.seen.id}",
+                "choose another name",
+            )
         continues = self.seen.version == self.version
         if not continues and read_version(self.collection, self.seen.id, self.version).edits:
             raise InputError(

@@ -18,6 +18,7 @@ from indexer.topics.stored import KIND, StoredTopics, Topic, read_run
 
 JOURNAL = "topics"
 AUTOMATIC = ""
+AUTOMATIC_NAME = "(automatic)"  # asks for the automatic run where "" asks for the version that is current
 MOST_NAME = 60
 MOST_LABEL = 120
 ACTIONS = ("rename", "merge", "split", "assign")
@@ -160,6 +161,7 @@ def choose(collection: Collection, identifier: str, version: str = AUTOMATIC, *,
         CollectionError: it cannot be written down.
     """
     open_topics(collection, identifier, version)
+    version = AUTOMATIC if version == AUTOMATIC_NAME else version
     journal.append(
         collection, JOURNAL, {"action": "choose", "base": identifier, "version": version}, author=author
     )
@@ -171,7 +173,7 @@ def open_topics(collection: Collection, identifier: str = "", version: str = "")
     Args:
         collection: it belongs to.
         identifier: of the automatic run; the current one, with its version, when empty.
-        version: name of the edited version; "" for the automatic one.
+        version: name of the edited version; "" for the automatic one, and "(automatic)" for that of the current run.
 
     Raises:
         InputError: there is none of that id or name.
@@ -180,7 +182,7 @@ def open_topics(collection: Collection, identifier: str = "", version: str = "")
     if not identifier:
         identifier, current = current_run(collection)
         version = version or current
-    if not version:
+    if version in (AUTOMATIC, AUTOMATIC_NAME):
         return read_run(collection, identifier)
     found = read_version(collection, identifier, version)
     if not found.edits:
@@ -239,7 +241,8 @@ def _as_edit(record: dict[str, Any]) -> Edit | None:
 def _is_sound(edit: Edit) -> bool:
     is_rename = edit.action == "rename"
     names_build = bool(_ID.fullmatch(edit.build)) if not is_rename else edit.build == ""
-    is_named = bool(edit.version) and clean_label(edit.version, MOST_NAME) == edit.version
+    is_named = edit.version not in (AUTOMATIC, AUTOMATIC_NAME)
+    is_named = is_named and clean_label(edit.version, MOST_NAME) == edit.version
     fits_action = len(edit.topics) == 1 and bool(edit.label) if is_rename else True
     is_clean = clean_label(edit.label) == edit.label
     return bool(_ID.fullmatch(edit.base)) and names_build and is_named and fits_action and is_clean

@@ -82,6 +82,30 @@ def test_noise_goes_to_the_nearest_topic_within_the_cut(planted):
     assert np.array_equal(everything.numbers, run.numbers)
 
 
+def test_the_noise_that_a_cut_would_give_away_is_known_before(planted):
+    collection, searcher, run, _ = planted
+    noisy = _with_noise(collection, run, 40)
+    at, numbers, cosines = Editor(searcher, noisy).noise()
+    assert at.tolist() == list(range(40)) and np.array_equal(numbers, run.numbers[:40])
+    for name, cut in enumerate([0.0, float(cosines[7]), 1.0]):
+        edited = Editor(searcher, noisy, f"v{name}").assign_noise(cut)
+        assert np.array_equal(edited.numbers[at] != -1, cosines >= np.float32(cut))
+
+
+def test_the_automatic_topics_can_be_asked_for_while_a_version_is_current(planted):
+    collection, searcher, run, _ = planted
+    Editor(searcher, run, "v").rename(0, "Renamed")
+    choose(collection, run.id, "v")
+    assert open_topics(collection).version == "v"
+    for identifier in ("", run.id):
+        assert open_topics(collection, identifier, "(automatic)").topic(0).label == run.topic(0).label
+    choose(collection, run.id, "(automatic)")
+    assert open_topics(collection).version == ""
+    with pytest.raises(InputError, match=r"no version can be called '\(automatic\)'"):
+        Editor(searcher, run, "(automatic)").rename(0, "x")
+    assert [version.name for version in list_versions(collection, run.id)] == ["v"]
+
+
 def test_the_second_of_two_tabs_is_told_what_the_first_did(planted):
     collection, searcher, run, _ = planted
     begun = Editor(searcher, run, "v").rename(0, "begun")
