@@ -32,6 +32,7 @@ from app.current_view import (
 )
 from app.lazy_encoder import LazyEncoder
 from app.link import MOST_TRAY_ROWS
+from app.questions import mode_of, query_of
 from app.restoring import losses
 from app.tray import Origin, Tray, add, remove
 from app.view_state import ViewState, answered
@@ -177,14 +178,19 @@ def search(opened: Opened, state: ViewState) -> SearchResult:
     Raises:
         Llm2CompError: the query, the filter or the encoder cannot be used.
     """
-    uuid = opened.collection.settings.uuid
-    rows = tray(opened).rows if state.scope else ()
-    notes = state_beside(opened.collection.path)
-    asked = (str(opened.collection.path), uuid, opened.version, answered(state), rows, notes)
+    asked = answer_key(opened, state)
     kept = st.session_state.get(ANSWER)
     if kept is None or kept[0] != asked:
         st.session_state[ANSWER] = kept = (asked, ask(opened, state))
     return kept[1]
+
+
+def answer_key(opened: Opened, state: ViewState) -> Hashable:
+    """What an answer depends on: equal keys, equal answers."""
+    uuid = opened.collection.settings.uuid
+    rows = tray(opened).rows if state.scope else ()
+    notes = state_beside(opened.collection.path)
+    return str(opened.collection.path), uuid, opened.version, answered(state), rows, notes
 
 
 def ask(opened: Opened, state: ViewState, *, exact: bool = False) -> SearchResult:
@@ -193,19 +199,27 @@ def ask(opened: Opened, state: ViewState, *, exact: bool = False) -> SearchResul
     Raises:
         Llm2CompError: the query, the filter or the encoder cannot be used.
     """
-    from indexer.search import RowQuery
-
-    query = RowQuery(state.like) if state.like else state.query
-    how = "semantic" if state.like else state.mode
-    within = {"within": selected(opened).row_ids} if _is_beyond_filter(state) else {}
     with _encoding:
         return opened.searcher.search(
-            query, state.k, where=state.filter or None, mode=how, exact=exact, **within
+            query_of(state), state.k, mode=mode_of(state), exact=exact, **scope_of(opened, state)
         )
 
 
-def _is_beyond_filter(state: ViewState) -> bool:
-    return bool(state.polygon or state.topics or state.scope or state.set)
+def scope_of(opened: Opened, state: ViewState) -> dict[str, Any]:
+    """The arguments of a search that say where it looks: the filter, and the rows that all else leaves.
+
+    Raises:
+        Llm2CompError: the map, the topics or the set are gone.
+    """
+    is_beyond_filter = state.polygon or state.topics or state.scope or state.set
+    within = {"within": selected(opened).row_ids} if is_beyond_filter else {}
+    return {"where": state.filter or None, **within}
+
+
+def encode_alone(act: Callable[[], _Made]) -> _Made:
+    """Does something that needs an encoder, one at a time in this process."""
+    with _encoding:
+        return act()
 
 
 def derived(opened: Opened, name: str, key: Hashable, make: Callable[[], _Made]) -> _Made:

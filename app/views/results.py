@@ -1,19 +1,24 @@
 """The answer on the search page: a table of hits beside the picked one, where it came from, and ways to take it along."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app import session
-from app.display import esc_md
+from app.display import esc_md, one_line
 from app.exports import to_csv, to_jsonl, to_parquet
 from app.formats import count, milliseconds, plural, score
 from app.provenance import provenance_line
+from app.questions import shown_words
 from app.rows import ROWS_A_PAGE, query_words, table_row
 from app.theme import DETAIL_WIDTH, HIT_ROW_PX, HITS_HEIGHT_PX, SCORE_HELP, TABLE_WIDTH
+from app.views.annotations_card import tags_by_document
+from app.views.facets import draw_facets
 from app.views.hit_detail import show_hit
+from app.views.to_tray import draw_tray_button
 from indexer.hits import Hit, SearchResult
 
 _HEADER_PX = 38
@@ -29,18 +34,19 @@ def show_results(opened: session.Opened, corpus: str, result: SearchResult) -> N
     view = session.view()
     if view.like:
         _draw_like_line()
-    words = query_words("" if view.like else view.query)
+    draw_facets(opened, result)
+    words = query_words(shown_words(view))
     last_page = -(-len(result.hits) // ROWS_A_PAGE)
     page = min(view.page, last_page)
     shown = result.hits[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
     table, detail = st.columns([TABLE_WIDTH, DETAIL_WIDTH], gap="medium")
     with table:
-        picked = _draw_table(shown, words)
+        picked = _draw_table(shown, words, tags_by_document(opened))
         _draw_pages(page, last_page)
         _draw_origin(opened, result)
-        _draw_actions(opened, corpus, result)
+        _draw_actions(opened, corpus, result, picked)
     with detail:
-        show_hit(opened, picked, words)
+        show_hit(opened, result, picked, words)
 
 
 def _draw_like_line() -> None:
@@ -51,13 +57,13 @@ def _draw_like_line() -> None:
     )
 
 
-def _draw_table(shown: list[Hit], words: Sequence[str]) -> Hit:
-    """Draws one page of hits and returns the picked one."""
+def _draw_table(shown: list[Hit], words: Sequence[str], tags: Mapping[str, tuple[str, ...]]) -> Hit:
+    """Draws one page of hits, with a column of tags where one of them has any, and returns the picked one."""
     view = session.view()
     ids = [hit.id for hit in shown]
     start = ids.index(view.row) if view.row in ids else 0
     event = st.dataframe(
-        pd.DataFrame([table_row(hit, words) for hit in shown]),
+        pd.DataFrame(_lines(shown, words, tags)),
         # Selected rows are positions in this very table, so another table needs another key.
         key=f"hits_{abs(hash(tuple(ids)))}",
         hide_index=True,
@@ -71,6 +77,7 @@ def _draw_table(shown: list[Hit], words: Sequence[str]) -> Hit:
             "score": st.column_config.NumberColumn("Score", format="%.3f", width=64, help=SCORE_HELP),
             "title": st.column_config.TextColumn("Title", width=215),
             "passage": st.column_config.TextColumn("Best passage", width=330),
+            "tags": st.column_config.TextColumn("Tags", width=100),
         },
     )
     rows = event.selection.rows
@@ -78,6 +85,16 @@ def _draw_table(shown: list[Hit], words: Sequence[str]) -> Hit:
     if view.row != ids[position] and (view.row or position):
         session.change(row=ids[position], page=view.page)
     return shown[position]
+
+
+def _lines(
+    shown: list[Hit], words: Sequence[str], tags: Mapping[str, tuple[str, ...]]
+) -> list[dict[str, Any]]:
+    lines = [table_row(hit, words) for hit in shown]
+    if any(hit.document_id in tags for hit in shown):
+        for line, hit in zip(lines, shown, strict=True):
+            line["tags"] = one_line(", ".join(tags.get(hit.document_id, ())))
+    return lines
 
 
 def _draw_pages(page: int, last_page: int) -> None:
@@ -100,8 +117,10 @@ def _draw_origin(opened: session.Opened, result: SearchResult) -> None:
         st.caption(f"{plural(unpublished, 'row')} added since are not searched yet: publish them.")
 
 
-def _draw_actions(opened: session.Opened, corpus: str, result: SearchResult) -> None:
-    check, export, link = st.columns(3)
+def _draw_actions(opened: session.Opened, corpus: str, result: SearchResult, picked: Hit) -> None:
+    check, tray, export = st.columns(3)
+    with tray:
+        draw_tray_button(opened, result, picked)
     is_exact = result.provenance.mode == "exact"
     asked = check.button(
         "Check exactly",
@@ -125,13 +144,6 @@ def _draw_actions(opened: session.Opened, corpus: str, result: SearchResult) -> 
                 width="stretch",
             )
         st.caption("In csv, texts that a spreadsheet would run as a formula begin with an apostrophe.")
-    with link.popover("Link", icon=":material/link:", width="stretch", key="link"):
-        if session.is_linked():
-            st.caption("The address of this page holds corpus, query, mode, filter and picked hit.")
-            st.code(st.context.url or "", language=None, wrap_lines=True)
-            st.caption("It opens only where this server can be reached.")
-        else:
-            st.caption("Query and filter together are too long for a link.")
     if asked:
         _draw_exact_check(opened, result)
 

@@ -1,24 +1,29 @@
 """The search page: the question, its filter, and the answer; the parts are drawn by the files beside."""
 
-import pandas as pd
+import contextlib
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import library, session
-from app.display import clean_for_display, esc_md, one_line
-from app.filter_builder import add_clause, draw_builder
-from app.formats import count, size
-from app.rows import shorten
+from app.display import one_line
+from app.formats import count
+from app.questions import is_asked
 from app.search_focus import search_focus
-from app.theme import COLUMN_KINDS, MODE_HELP, MODE_LABELS, SYNTAX_HELP
+from app.theme import MODE_HELP, MODE_LABELS, SYNTAX_HELP
 from app.view_state import MOST_HITS
 from app.views.demo import start_demo
+from app.views.examples_card import draw_examples
+from app.views.filter_panel import draw_filter, drop_filter
+from app.views.first_look import draw_first_look
 from app.views.messages import show_empty_library, show_error
+from app.views.queries import draw_queries
 from app.views.results import show_results
+from app.views.saved import draw_saved
 from encoder.errors import CheckpointError, InputError, Llm2CompError, MissingExtraError
 from indexer.hits import MODES
 
-_LABEL_CHARS = 120
-_QUERY, _CORPUS, _MODE, _K, _FILTER = "query", "corpus", "mode", "k", "filter"
+_QUERY, _CORPUS, _MODE, _K = "query", "corpus", "mode", "k"
 
 
 def page() -> None:
@@ -35,12 +40,13 @@ def page() -> None:
         show_error(InputError(f"no corpus is called {key!r} here", "link, c", "choose one in the list above"))
         return
     opened = session.open_collection(entry.path)
-    _draw_filter(opened, entry.key)
-    view = session.view()
-    if not (view.query.strip() or view.like):
-        _draw_facts(opened)
-        return
-    _draw_answer(opened, entry.key)
+    draw_filter(opened, entry.key)
+    draw_examples(opened)
+    if is_asked(session.view()):
+        _draw_answer(opened, entry.key)
+    else:
+        draw_first_look(opened)
+    draw_queries(opened, entry.key)
 
 
 def _draw_question(entries: list[library.Entry]) -> None:
@@ -77,7 +83,8 @@ def _draw_question(entries: list[library.Entry]) -> None:
 
 
 def _draw_query() -> None:
-    field, back = st.columns([12, 1], vertical_alignment="bottom")
+    field, saved, back = st.columns([10, 2, 1], vertical_alignment="bottom")
+    _draw_saved(saved)
     field.text_input(
         "Search",
         key=_QUERY,
@@ -97,12 +104,20 @@ def _draw_query() -> None:
     )
 
 
+def _draw_saved(place: DeltaGenerator) -> None:
+    entry = session.entry()
+    if entry is None:
+        return
+    with place, contextlib.suppress(Llm2CompError):  # the page itself says what is wrong
+        draw_saved(session.open_collection(entry.path))
+
+
 def _take_query() -> None:
-    session.change(query=st.session_state[_QUERY], like="")
+    session.change(query=st.session_state[_QUERY], like="", more=(), less=())
 
 
 def _take_corpus() -> None:
-    session.change(corpus=st.session_state[_CORPUS] or "", filter="", like="")
+    session.change(corpus=st.session_state[_CORPUS] or "")
 
 
 def _take_mode() -> None:
@@ -114,65 +129,6 @@ def _take_k() -> None:
     session.change(k=int(st.session_state[_K] or 1))
 
 
-def _take_filter() -> None:
-    session.change(filter=st.session_state[_FILTER].strip())
-
-
-def _drop_filter() -> None:
-    session.change(filter="")
-
-
-def _draw_filter(opened: session.Opened, corpus: str) -> None:
-    columns = dict(opened.collection.settings.columns)
-    if not columns:
-        return
-    view = session.view()
-    label = f"Filter: {esc_md(shorten(view.filter, _LABEL_CHARS))}" if view.filter else "Filter"
-    with st.expander(label, icon=":material/filter_alt:", key="filters"):
-        # A new key once a condition was added: the builder starts empty again.
-        clause = draw_builder(columns, opened.searcher, key=f"build_{corpus}_{abs(hash(view.filter))}")
-        text, add, clear = st.columns([6, 2, 1], vertical_alignment="bottom")
-        add.button(
-            "Add condition",
-            icon=":material/add:",
-            key="add_clause",
-            disabled=not clause,
-            on_click=lambda: session.change(filter=add_clause(session.view().filter, clause)),
-            width="stretch",
-        )
-        clear.button(
-            "Clear", key="clear_filter", disabled=not view.filter, on_click=_drop_filter, width="stretch"
-        )
-        st.session_state[_FILTER] = view.filter
-        text.text_input(
-            "Filter as text",
-            key=_FILTER,
-            placeholder="year >= 2020 and topic = 'x'",
-            help="Conditions on columns with = != < <= > >= in, between, contains, is null, and, or, not.",
-            on_change=_take_filter,
-        )
-
-
-def _draw_facts(opened: session.Opened) -> None:
-    info = opened.info
-    with st.container(border=True, key="facts"):
-        documents, passages, volume, encoder = st.columns(4)
-        documents.metric("Documents", count(info["documents"]), help="Records of the sources.")
-        passages.metric(
-            "Passages", count(info["passages"]), help="Pieces that are searched; one or more a document."
-        )
-        volume.metric("On disk", size(info["bytes"]))
-        encoder.metric("Numbers a passage", count(info["dimension"]), help="Length of the encoder's vectors.")
-        st.caption(SYNTAX_HELP)
-    columns = opened.collection.settings.columns
-    if columns:
-        rows = [
-            {"column": clean_for_display(name), "holds": COLUMN_KINDS[kind]} for name, kind in columns.items()
-        ]
-        st.caption("Columns to filter by")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", width="content", key="columns")
-
-
 def _draw_answer(opened: session.Opened, corpus: str) -> None:
     view = session.view()
     try:
@@ -180,7 +136,7 @@ def _draw_answer(opened: session.Opened, corpus: str) -> None:
             result = session.search(opened, view)
     except (CheckpointError, MissingExtraError) as error:
         show_error(error)
-        if view.mode != "keyword" and not view.like:
+        if view.mode != "keyword" and not (view.like or view.more):
             st.button(
                 "Search by words instead, without the encoder",
                 key="offer_keyword",
@@ -207,7 +163,7 @@ def _draw_no_hits(matching: int, rows: int) -> None:
         if view.filter:
             st.code(view.filter, language=None)
             st.button(
-                "Drop the filter", icon=":material/filter_alt_off:", key="drop_filter", on_click=_drop_filter
+                "Drop the filter", icon=":material/filter_alt_off:", key="drop_filter", on_click=drop_filter
             )
         else:
             st.text("No passage holds these words.")

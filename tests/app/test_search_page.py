@@ -118,6 +118,7 @@ def test_the_exact_check_says_what_was_missed(roads, open_app, monkeypatch):
         return replace(
             result,
             hits=result.hits[1:],
+            row_ids=result.row_ids[1:],
             provenance=replace(result.provenance, mode="approximate", recall=0.97),
         )
 
