@@ -156,21 +156,12 @@ def _unit(groups: NDArray[np.floating]) -> NDArray[np.float64]:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def uniformity(unit: NDArray[np.float32]) -> float | None:
-    """Logarithm of the mean over i < j of exp(-2 |y_i - y_j|^2) (Wang & Isola).
+def uniformity_of(closeness: NDArray[np.float64]) -> float:
+    """Logarithm of the mean over i < j of exp(-2 |y_i - y_j|^2) (Wang & Isola): -8 to 0, lower is more spread.
 
     Args:
-        unit: [N, D] rows of unit length.
-
-    Returns:
-        -8 to 0, lower is more spread; None when N < 2.
+        closeness: [N] of `pair_closeness`, N > 1.
     """
-    closeness = pair_closeness(unit)
-    return None if closeness is None else uniformity_of(closeness)
-
-
-def uniformity_of(closeness: NDArray[np.float64]) -> float:
-    """The uniformity of rows whose `pair_closeness` [N] is known."""
     return float(min(np.log(closeness.mean()), 0.0))
 
 

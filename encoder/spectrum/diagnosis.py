@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.spectrum.closeness import slot_similarity, uniformity
+from encoder.spectrum.closeness import slot_similarity, uniformity_of
 from encoder.spectrum.covariance import Covariance, iso_score, spectrum_measures
 from encoder.spectrum.gathering import Blocks, Gathering, blocks_of, gather
 
@@ -115,7 +115,7 @@ def diagnosis_of(gathering: Gathering, *, memory: NDArray[np.floating] | None = 
         numerical_rank=int(np.count_nonzero(singular_values)) if covariance.n else None,
         iso_score=iso_score(eigenvalues, covariance.dimension),
         mean_cosine=_mean_cosine(covariance),
-        uniformity=uniformity(sample.rows),
+        uniformity=None if gathering.closeness is None else uniformity_of(gathering.closeness),
         sampled_rows=len(sample.rows),
         seed=gathering.seed,
         slot_similarity=similarity,

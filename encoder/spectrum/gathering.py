@@ -6,12 +6,13 @@ Shapes: N rows given, n of them with a direction, S sampled, D embedding dimensi
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.spectrum.closeness import RowSample, directions
+from encoder.spectrum.closeness import RowSample, directions, pair_closeness
 from encoder.spectrum.covariance import Covariance, check_axes, checked_rows, merged
 
 _BLOCK_NUMBERS = 4 << 20  # 32 MiB of float64 at a time
@@ -81,6 +82,11 @@ class Gathering:
     def total(self) -> Covariance:
         """The second moments of all rows."""
         return merged(self.groups) if self.groups else Covariance(0)
+
+    @cached_property
+    def closeness(self) -> NDArray[np.float64] | None:
+        """`pair_closeness` of the sample, [S], after all rows were added; None for less than two rows."""
+        return pair_closeness(self.sample.rows)
 
     @property
     def positions(self) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.spectrum.closeness import pair_closeness, uniformity_interval, uniformity_of
+from encoder.spectrum.closeness import uniformity_interval, uniformity_of
 from encoder.spectrum.covariance import Covariance, spectrum_measures
 from encoder.spectrum.gathering import Gathering
 
@@ -65,7 +65,7 @@ def spectrum_intervals(gathering: Gathering) -> Intervals:
     if not refused:
         found |= _jackknife(whole, gathering.groups)
     if len(gathering.sample.rows) >= _LEAST_PAIRED:
-        closeness = pair_closeness(gathering.sample.rows)
+        closeness = gathering.closeness
         if closeness is not None:
             middle = uniformity_of(closeness)
             found["uniformity"] = Interval(middle, middle, *uniformity_interval(closeness))
