@@ -30,6 +30,7 @@ VERBS = {
     "delete": "app.verbs.delete",
     "export": "app.verbs.export",
     "gc": "app.verbs.gc",
+    "diagnose": "app.verbs.diagnose",
     "map": "app.verbs.map",
     "topics": "app.verbs.topics",
     "encode": "app.verbs.encode",

@@ -1,0 +1,117 @@
+"""A health report on the terminal: the verdict, the evidence, what was listed, what to do."""
+
+from typing import TYPE_CHECKING
+
+from app.display import one_line
+from app.formats import count, plural
+from app.health_words import DASH, TRIAL_COLUMNS, evidence, shown, trial_cells
+from app.output import print_table, write_lines
+from app.rows import shorten
+from app.table import TableColumn
+from encoder.spectrum.comparison import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from indexer.health.report import HealthReport, NamedRow
+
+_LISTED = 5
+_TITLE_CHARS = 60
+
+
+def print_report(report: "HealthReport", other: "HealthReport | None" = None) -> None:
+    """Prints a report, and how another one compares.
+
+    Args:
+        report: of what was asked for.
+        other: of what is laid over.
+    """
+    found = report.examination
+    write_lines([found.verdict.sentence, origin_line(report), ""])
+    _print_evidence(report)
+    if other is not None:
+        _print_comparison(report, other)
+    _print_rows("hubs", "near to", report.listed.hubs)
+    _print_rows("outliers", "z", report.listed.outliers)
+    lines = [
+        f"duplicates: {plural(group.size, 'passage')} {kind}: {', '.join(row_name(row) for row in group.rows[:3])}"
+        for kind, groups in (("equal", report.listed.equal), ("nearly equal", report.listed.near))
+        for group in groups[:3]
+    ]
+    lines += [f"length: {report.lengths.sentence}"] if report.lengths else []
+    lines += [f"memory tokens: {report.memory.sentence}"] if report.memory else []
+    write_lines(lines)
+    if report.what_if:
+        write_lines([""])
+        print_table(
+            [TableColumn(TRIAL_COLUMNS[0]), *(TableColumn(title, "right") for title in TRIAL_COLUMNS[1:])],
+            [trial_cells(trial) for trial in report.what_if],
+        )
+    if found.verdict.advice:
+        write_lines(["", "what to do:", *(f"  - {advice}" for advice in found.verdict.advice)])
+    write_lines(f"note: {note}" for note in report.notes)
+
+
+def origin_line(report: "HealthReport") -> str:
+    """What was examined, in a line."""
+    origin, found = report.origin, report.examination
+    parts = [one_line(origin.name), one_line(origin.sentence)]
+    parts += [f"encoder {one_line(origin.encoder)}"] if origin.encoder else []
+    parts += [f"transformed: {origin.transform}"] if origin.transform else []
+    parts += [f"version {count(origin.version)}"] if origin.version else []
+    sampled = found.diagnosis.sampled_rows
+    parts += [
+        f"neighbours among {count(len(found.surroundings.positions))}, seed {found.diagnosis.seed}"
+        if sampled
+        else ""
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def row_name(row: "NamedRow") -> str:
+    """A row by its title, else by the beginning of its text, else by its number from 1."""
+    return shorten(one_line(row.title or row.text), _TITLE_CHARS) or f"row {count(row.position + 1)}"
+
+
+def _print_evidence(report: "HealthReport") -> None:
+    found = report.examination
+    titles = (
+        TableColumn("measure"),
+        TableColumn("value", "right"),
+        TableColumn("95 %, more rows", "right"),
+        TableColumn("healthy", "right"),
+        TableColumn("state"),
+    )
+    lines = [
+        [line.label, line.value, line.interval or DASH, line.healthy or DASH, line.state or ""]
+        for line in evidence(found, report.measures())
+    ]
+    print_table(titles, lines)
+    write_lines([found.intervals.refused] if found.intervals.refused else [])
+
+
+def _print_comparison(report: "HealthReport", other: "HealthReport") -> None:
+    found = compare(report.examination.diagnosis, other.examination.diagnosis)
+    write_lines(
+        ["", f"against {one_line(other.origin.name)}: {other.examination.verdict.sentence}", *found.notes]
+    )
+    titles = (
+        TableColumn("measure"),
+        *(
+            TableColumn(name, "right")
+            for name in ("this", shorten(one_line(other.origin.name), 24), "difference")
+        ),
+    )
+    print_table(
+        titles,
+        [
+            [one.measure, *(shown(one.measure, value) for value in (one.first, one.second, one.difference))]
+            for one in found.measures
+        ],
+    )
+
+
+def _print_rows(kind: str, value: str, rows: "Sequence[NamedRow]") -> None:
+    if rows:
+        named = "; ".join(f"{row_name(row)} ({value} {count(row.value)})" for row in rows[:_LISTED])
+        write_lines([f"{kind}: {named}"])

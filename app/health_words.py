@@ -1,0 +1,233 @@
+"""Measures of an embedding space in words: labels, explanations, values with intervals; for terminal, file and page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.curves import Layer
+from app.formats import count
+from encoder.spectrum.diagnosis import Diagnosis
+from encoder.spectrum.examination import Examination
+from encoder.spectrum.intervals import Interval
+from encoder.spectrum.verdict import Finding, State
+from encoder.spectrum.what_if import Gain, Share, WhatIf
+
+DASH = "\u2013"
+STATE_ICONS: dict[State, str] = {
+    "healthy": "check_circle",
+    "watch": "visibility",
+    "collapsed": "error",
+    "cannot tell": "help",
+}
+# What each measure is, in a sentence; in the order of the evidence.
+MEASURES: dict[str, tuple[str, str]] = {
+    "effective_rank_centred": (
+        "Effective rank",
+        "How many directions the vectors use, without their mean: exp of the entropy of the spectrum.",
+    ),
+    "effective_rank": (
+        "Effective rank with the mean",
+        "The same, with the direction that all vectors share.",
+    ),
+    "n90": ("Directions for 90 %", "The fewest directions that hold 90 % of the variance."),
+    "first_direction": ("First direction", "Share of the variance that the strongest direction carries."),
+    "participation_ratio_centred": (
+        "Participation ratio",
+        "A stricter count of directions that strong ones dominate; without the mean.",
+    ),
+    "iso_score": ("IsoScore", "1 when all directions carry the same, 0 when one carries all."),
+    "mean_cosine": (
+        "Mean cosine",
+        "How alike two vectors are on average; near 1, all point the same way.",
+    ),
+    "uniformity": ("Uniformity", "How evenly vectors fill the sphere; lower is more even, 0 is one point."),
+    "intrinsic_dimension": (
+        "Intrinsic dimension",
+        "How many numbers tell neighbours apart (TwoNN); far fewer than the vectors have.",
+    ),
+    "hub_skewness": (
+        "Hub skewness",
+        "0 when every passage is near to equally many; high when a few are near to all.",
+    ),
+    "antihub_share": (
+        "Near to none",
+        "Passages that are among the 10 nearest of no other: hardly ever found.",
+    ),
+    "equal_share": ("Exact duplicates", "Passages whose vector is the same as another's."),
+    "near_share": ("Near duplicates", "Sampled passages with another at a cosine of 0.98 or more."),
+    "outliers": ("Outliers", "Sampled passages that are far from all others."),
+    "zero_rows": ("Zero vectors", "Rows without a direction; they were left out."),
+    "non_finite_rows": ("Broken vectors", "Rows that hold NaN or an infinity; they were left out."),
+    "norm_spread": ("Spread of lengths", "Standard deviation of the vectors' lengths, over their mean."),
+    "ann_recall": ("Recall of the index", "Share of the exact 10 nearest that the index returns."),
+}
+_SHARES = {"first_direction", "antihub_share", "equal_share", "near_share", "norm_spread", "ann_recall"}
+_COUNTS = {"n90", "outliers", "zero_rows", "non_finite_rows"}
+# Measure of a finding to the line of the evidence that it judges.
+_JUDGED = {"rank_share": "effective_rank_centred", "n90_share": "n90"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A line of the evidence.
+
+    Attributes:
+        measure: its name in the JSON.
+        label: for people.
+        help: what it is, in a sentence.
+        value: as text; a dash where it is not defined.
+        interval: 95 %, as text; empty where there is none.
+        healthy: what would be, as text; empty where nothing is said of it.
+        state: of the verdict on it; None where it is not judged.
+    """
+
+    measure: str
+    label: str
+    help: str
+    value: str
+    interval: str
+    healthy: str
+    state: State | None
+
+
+def evidence(found: Examination, measures: dict[str, float | str | None]) -> list[Evidence]:
+    """The measures with intervals and bands, in their order.
+
+    Args:
+        found: the examination.
+        measures: its values by name, and more beside.
+    """
+    intervals = _intervals(found)
+    return evidence_of(measures, intervals, found.verdict.reasons, found.reference.measures.effective_rank)
+
+
+def evidence_of(
+    measures: dict[str, float | str | None],
+    intervals: dict[str, Interval | None],
+    reasons: Sequence[Finding],
+    random_rank: float | None,
+) -> list[Evidence]:
+    """Lines of the evidence for the measures that there are.
+
+    Args:
+        measures: values by name.
+        intervals: by name, as far as there are any.
+        reasons: of the verdict.
+        random_rank: effective rank of as many random rows; None where it is not defined.
+    """
+    judged = {_JUDGED.get(reason.measure, reason.measure): reason for reason in reasons}
+    lines = []
+    for name, (label, help_text) in MEASURES.items():
+        if name not in measures:
+            continue
+        value, reason = measures[name], judged.get(name)
+        lines.append(
+            Evidence(
+                measure=name,
+                label=label,
+                help=help_text,
+                value=shown(name, value),
+                interval=_interval(name, intervals.get(name)),
+                healthy=_band(name, reason, random_rank),
+                state=None if reason is None else reason.state,
+            )
+        )
+    return lines
+
+
+def shown(measure: str, value: float | str | None) -> str:
+    """A value as text; a dash where there is none."""
+    if value is None or isinstance(value, str):
+        return value or DASH
+    if measure in _COUNTS:
+        return count(value)
+    if measure in _SHARES:
+        return f"{value:.1%}".replace("%", " %")
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def _interval(measure: str, interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f"{shown(measure, interval.low)} to {shown(measure, interval.high)}"
+
+
+def _intervals(found: Examination) -> dict[str, Interval | None]:
+    intervals = dict(found.intervals.of)
+    dimension = found.surroundings.intrinsic_dimension
+    if dimension is not None:
+        intervals["intrinsic_dimension"] = Interval(
+            dimension.value, dimension.value, dimension.low, dimension.high
+        )
+    return intervals
+
+
+def _band(measure: str, reason: Finding | None, random_rank: float | None) -> str:
+    if reason is None:
+        return ""
+    side = "at least" if reason.band.is_low_bad else "at most"
+    if reason.measure == "rank_share":
+        return "" if random_rank is None else f"{side} {reason.band.watch * random_rank:.0f}"
+    if reason.measure == "n90_share":
+        return f"{side} {reason.band.watch:.0%} of random rows' number".replace("%", " %")
+    return f"{side} {shown(measure, reason.band.watch)}"
+
+
+def layer_of(name: str, diagnosis: Diagnosis) -> Layer:
+    """The spectra of a space as a curve of that name."""
+    return Layer(name, diagnosis.singular_values, diagnosis.eigenvalues)
+
+
+def random_layer(found: Examination) -> Layer:
+    """The spectra that as many random rows would have; centred and raw are all but the same for them."""
+    import numpy as np
+
+    values = found.reference.eigenvalues
+    return Layer("random directions", np.sqrt(values), values, is_reference=True)
+
+
+TRIAL_COLUMNS = (
+    "What if",
+    "Numbers",
+    "Effective rank",
+    "First direction",
+    "Mean cosine",
+    "Same neighbours",
+    "Known items found first",
+    "Change",
+)
+
+
+def trial_cells(trial: WhatIf) -> list[str]:
+    """One line of the what-if table, under `TRIAL_COLUMNS`."""
+    diagnosis = trial.diagnosis
+    return [
+        "as it is" if trial.spec == "none" else trial.spec,
+        count(trial.dimension),
+        shown("effective_rank", diagnosis.effective_rank_centred),
+        shown("first_direction", diagnosis.first_direction),
+        shown("mean_cosine", diagnosis.mean_cosine),
+        _share(trial.overlap),
+        _share(trial.recall_at_1),
+        DASH if trial.spec == "none" else _gain(trial.gain_at_1),
+    ]
+
+
+def gain_words(gain: Gain | None) -> str:
+    """Whether a trial finds more, in a word or two."""
+    if gain is None:
+        return "not known"
+    if gain.low > 0:
+        return "finds more"
+    return "finds less" if gain.high < 0 else "may be chance"
+
+
+def _share(share: Share | None) -> str:
+    if share is None:
+        return DASH
+    return f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})".replace("%", " %")
+
+
+def _gain(gain: Gain | None) -> str:
+    if gain is None:
+        return DASH
+    return f"{100 * gain.value:+.1f} points: {gain_words(gain)}"

@@ -1,0 +1,176 @@
+"""`llm2comp diagnose` on a collection and on files: what it prints, writes, and how it ends."""
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from app.cli import main
+from tests.indexer.making import PresetEmbedder, doc, new_collection
+
+EVIL = "<script>alert(1)</script>\x1b[31m **b** \u202e"
+
+
+class ByLastWord(PresetEmbedder):
+    """The text ends in the number of its vector, so that a title may stand before."""
+
+    def _encode(self, texts):
+        return np.stack([self.vectors[int(text.split()[-1])] for text in texts]).astype(np.float32)
+
+
+@pytest.fixture
+def healthy(tmp_path):
+    np.save(tmp_path / "healthy.npy", np.random.default_rng(0).normal(size=(400, 16)).astype(np.float32))
+    return tmp_path / "healthy.npy"
+
+
+@pytest.fixture
+def collapsed(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(400, 16)) * 0.01
+    rows[:, 0] += np.random.default_rng(1).normal(size=400)
+    np.save(tmp_path / "collapsed.npy", rows.astype(np.float32))
+    return tmp_path / "collapsed.npy"
+
+
+@pytest.fixture
+def collection(tmp_path, monkeypatch):
+    vectors = np.random.default_rng(3).normal(size=(90, 8))
+    vectors[5] = vectors[4]
+    embedder = ByLastWord(vectors)
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec="default", **_: embedder)
+    documents = [doc(f"d{at}", f"row {at}", EVIL if at in (4, 5) else "", year=at) for at in range(90)]
+    return new_collection(tmp_path / "c", documents, encoder=embedder)[0]
+
+
+def run(capsys, *arguments):
+    code = main(["diagnose", *map(str, arguments), "--quiet"])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_the_verdict_comes_first(capsys, healthy, collapsed):
+    code, out, err = run(capsys, healthy)
+    assert code == 0 and out.startswith("Healthy: effective rank") and err == ""
+    assert "what to do" not in out
+    code, out, _ = run(capsys, collapsed)
+    assert code == 0 and out.startswith("Collapsed: effective rank")
+    assert "the first direction carries 94%" in out.splitlines()[0]
+    assert "what to do:\n  - " in out
+
+
+def test_json_has_the_fields_of_the_diagnosis(capsys, healthy):
+    code, out, _ = run(capsys, healthy, "--json")
+    told = json.loads(out)
+    assert code == 0 and told["format"] == 1 and told["state"] == "healthy"
+    assert 14 < told["effective_rank"] <= 16 and told["n"] == 400 and told["failures"] == []
+
+
+@pytest.mark.parametrize(
+    ("conditions", "code", "said"),
+    [
+        (["effective_rank>=10", "state!=collapsed"], 0, ""),
+        (["effective_rank>=50"], 3, "effective_rank>=50 does not hold: effective_rank is 15."),
+        (["state==watch"], 3, "state==watch does not hold: state is healthy"),
+        (["ann_recall>=0.5"], 3, "ann_recall>=0.5 does not hold: ann_recall is not defined"),
+    ],
+)
+def test_conditions_decide_the_exit_code(capsys, healthy, conditions, code, said):
+    options = [part for each in conditions for part in ("--require", each)]
+    found, out, err = run(capsys, healthy, *options)
+    assert found == code and out.startswith("Healthy") and said in err and bool(err) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--require", "rank is fine"], 2, "is not a measure, a comparison and a bound"),
+        (["--require", "nosuch>1"], 2, "There is no measure 'nosuch'"),
+        (["--what-if", "nonsense"], 2, "nonsense"),
+        (["--seed", "-1"], 2, "the seed is -1"),
+        (["--where", "year > 1"], 2, "a file of vectors has no metadata and no topics"),
+        (["--out", "x.xlsx"], 2, "x.xlsx has no ending that is known"),
+        (["--force"], 2, "--force is for --html and --out"),
+        (["--against", "nosuch.npy"], 1, "there is no collection and no file of vectors of this name"),
+        (["--html", "/nosuch/folder/x.html"], 1, "its folder does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_said(capsys, healthy, arguments, code, message):
+    found, out, err = run(capsys, healthy, *arguments)
+    assert (found, out) == (code, "") and message in err
+
+
+def test_a_file_that_is_none_is_refused(capsys, tmp_path):
+    (tmp_path / "x.txt").write_text("hello")
+    code, _, err = run(capsys, tmp_path / "x.txt")
+    assert code == 1 and "there is no collection and no file of vectors" in err
+    (tmp_path / "x.npy").write_bytes(b"hello")
+    code, _, err = run(capsys, tmp_path / "x.npy")
+    assert code == 1 and "the vectors cannot be read" in err
+
+
+def test_a_second_one_is_laid_over(capsys, healthy, collapsed, tmp_path):
+    code, out, _ = run(capsys, healthy, "--against", collapsed, "--html", tmp_path / "h.html")
+    assert code == 0 and "against collapsed.npy: Collapsed" in out
+    assert "collapsed.npy" in (tmp_path / "h.html").read_text()
+    _, out, _ = run(capsys, healthy, "--against", collapsed, "--json")
+    assert json.loads(out)["against"]["state"] == "collapsed"
+
+
+def test_a_filter_chooses_passages(capsys, collection):
+    code, out, _ = run(capsys, collection.path, "--where", "year < 60")
+    assert code == 0 and "60 passages: year < 60" in out
+    code, _, err = run(capsys, collection.path, "--topic", "3")
+    assert code == 1 and "topics" in err
+
+
+def test_hostile_titles_do_not_command_the_terminal(capsys, collection):
+    code, out, _ = run(capsys, collection.path)
+    assert code == 0 and "duplicates: 2 passages equal" in out and "\x1b" not in out and "\u202e" not in out
+
+
+def test_the_html_needs_no_network_and_runs_nothing(capsys, collection, tmp_path):
+    file = tmp_path / "h.html"
+    code, _, _ = run(capsys, collection.path, "--what-if", "centre", "--html", file)
+    text = file.read_text()
+    assert code == 0 and "<script" not in text and "&lt;script&gt;" in text
+    assert "default-src 'none'" in text
+    assert not [part for part in ("href=", "src=", "url(", "@import") if part in text]
+    pictures = [part.split("</svg>")[0] + "</svg>" for part in text.split("<figure>")[1:]]
+    assert len(pictures) == 6
+    for picture in pictures:
+        ElementTree.fromstring(picture)
+
+
+def test_files_are_not_replaced_unasked(capsys, healthy, tmp_path):
+    file = tmp_path / "h.html"
+    file.write_text("mine")
+    code, _, err = run(capsys, healthy, "--html", file)
+    assert code == 1 and "the file exists already" in err and file.read_text() == "mine"
+    code, out, _ = run(capsys, healthy, "--html", file, "--force")
+    assert code == 0 and f"written: {file}" in out and file.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_spectrum_is_written(capsys, healthy, tmp_path, ending):
+    import pyarrow.parquet as pq
+
+    file = tmp_path / f"s.{ending}"
+    assert run(capsys, healthy, "--out", file)[0] == 0
+    rows = list(csv.DictReader(file.open())) if ending == "csv" else pq.read_table(file).to_pylist()
+    told = json.loads(run(capsys, healthy, "--json")[1])
+    assert [float(row["eigenvalue"]) for row in rows] == told["eigenvalues"]
+    assert [int(row["direction"]) for row in rows] == list(range(1, 17))
+
+
+def test_progress_is_written_for_the_app(capsys, healthy, tmp_path):
+    run(capsys, healthy, "--progress-file", tmp_path / "p.json")
+    assert json.loads((tmp_path / "p.json").read_text())["state"] == "done"
+
+
+def test_an_empty_file_cannot_be_told(capsys, tmp_path):
+    np.save(tmp_path / "v.npy", np.zeros((0, 4), np.float32))
+    code, out, _ = run(capsys, tmp_path / "v.npy", "--html", tmp_path / "h.html")
+    assert code == 0 and out.startswith("Cannot tell: there are no rows.")
+    assert "There is nothing to draw." in (tmp_path / "h.html").read_text()
