@@ -21,6 +21,11 @@ def score(value: float | None) -> str:
     return "\u2013" if value is None else f"{value:.3f}"
 
 
+def percent(share: float) -> str:
+    """A share of 0 to 1 with one decimal: 4.5 %."""
+    return f"{100 * share:.1f}{THIN_SPACE}%"
+
+
 def size(size_bytes: float) -> str:
     """Bytes in units of 1000: "52.1 MB"."""
     for unit in ("B", "kB", "MB", "GB"):

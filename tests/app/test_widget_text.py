@@ -81,6 +81,7 @@ SAFE_CALLS = frozenset(
         "esc_md",
         "count",
         "plural",
+        "percent",
         "score",
         "size",
         "milliseconds",
