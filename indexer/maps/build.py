@@ -4,14 +4,16 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.errors import InputError
-from indexer.derived import write_build
+from indexer.derived import Build, write_build
 from indexer.maps.laid_out import LaidOut, lay_out
 from indexer.maps.layouts import check_umap
 from indexer.maps.near import nearest_mapped
@@ -84,6 +86,20 @@ class _Points:
     neighbours: NDArray[np.uint32]
     is_placed: NDArray[np.bool_]
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By name: uint64 [N], uint16 [N, 2], float32 [N], uint32 [N, K], bool [N]."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A map of a version, with what its build says of it."""
+
+    snapshot: Snapshot
+    points: _Points
+    recipe: dict[str, Any]
+    facts: dict[str, Any]
+
 
 def build_map(
     searcher: Searcher,
@@ -112,6 +128,37 @@ def build_from(searcher: Searcher, recipe: MapRecipe, *, report: Report = silent
         MissingExtraError: UMAP is not installed.
         CollectionError: the collection is damaged, or the map cannot be written.
     """
+    made = _make(searcher, recipe, report)
+    report(JobProgress("writing"))
+    build = write_build(
+        made.snapshot.collection,
+        KIND,
+        version=made.snapshot.publication.number,
+        recipe=made.recipe,
+        facts=made.facts,
+        write=lambda folder: write_files(folder, **made.points.arrays()),
+    )
+    return open_map(made.snapshot.collection, build.id)
+
+
+def draft_map(searcher: Searcher, recipe: MapRecipe, *, report: Report = silent) -> StoredMap:
+    """The map that `build_from` would store, kept nowhere; its id is empty. Arguments and errors as there."""
+    made = _make(searcher, recipe, report)
+    collection, points = made.snapshot.collection, made.points
+    build = Build(
+        KIND,
+        "",
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        made.snapshot.publication.number,
+        collection.settings.encoder_fingerprint,
+        made.recipe,
+        made.facts,
+    )
+    x, y = (np.ascontiguousarray(points.places[:, axis]) for axis in (0, 1))
+    return StoredMap("", build, points.row_ids, x, y, points.trust, points.neighbours, points.is_placed)
+
+
+def _make(searcher: Searcher, recipe: MapRecipe, report: Report) -> "_Made":
     recipe.check()
     seconds: dict[str, float] = {}
     snapshot, rows = _chosen_rows(searcher, recipe.where)
@@ -124,7 +171,6 @@ def build_from(searcher: Searcher, recipe: MapRecipe, *, report: Report = silent
     del vectors  # half a gigabyte in a large map
     with _timed(seconds, "placing", report):
         points = _all_points(snapshot, drawn, fitted, laid_out, report)
-    report(JobProgress("writing"))
     live = snapshot.row_ids()
     facts = {
         "rows": int(rows.size),
@@ -138,22 +184,8 @@ def build_from(searcher: Searcher, recipe: MapRecipe, *, report: Report = silent
         "newest_row": int(live[-1]) if live.size else -1,
         "seconds": {step: round(taken, 2) for step, taken in seconds.items()},
     }
-    build = write_build(
-        snapshot.collection,
-        KIND,
-        version=snapshot.publication.number,
-        recipe={"format": FORMAT, **asdict(recipe), "metric": "cosine", "versions": _versions()},
-        facts=facts,
-        write=lambda folder: write_files(
-            folder,
-            row_ids=points.row_ids,
-            places=points.places,
-            trust=points.trust,
-            neighbours=points.neighbours,
-            is_placed=points.is_placed,
-        ),
-    )
-    return open_map(snapshot.collection, build.id)
+    full = {"format": FORMAT, **asdict(recipe), "metric": "cosine", "versions": _versions()}
+    return _Made(snapshot, points, full, facts)
 
 
 def _chosen_rows(searcher: Searcher, where: str) -> tuple[Snapshot, NDArray[np.uint64]]:

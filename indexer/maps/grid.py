@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from indexer.maps.polygon import GRID
 
 CENTRE = GRID // 2 + 1
+_LAST = GRID - 1  # an outline does not hold its upper end, so nothing could be drawn around a point on GRID
 _OUTER = 0.005  # share of the points on either side that cannot stretch the box
 _STRETCH = 0.5  # how far beyond the others, in their own span, a point still counts
 _MARGIN = 0.02
@@ -53,9 +54,9 @@ def to_grid(layout: NDArray[np.floating]) -> OnGrid:
     scaled = np.round((wide - corner) / side * GRID)
     if is_single:
         scaled[:] = CENTRE
-    on_rim = int(((scaled < 0) | (scaled > GRID)).any(axis=1).sum())
+    on_rim = int(((scaled < 0) | (scaled > _LAST)).any(axis=1).sum())
     box = (float(corner[0]), float(corner[1]), float(corner[0] + side), float(corner[1] + side))
-    return OnGrid(np.clip(scaled, 0, GRID).astype(np.uint16), box, on_rim, is_single)
+    return OnGrid(np.clip(scaled, 0, _LAST).astype(np.uint16), box, on_rim, is_single)
 
 
 def _range(layout: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

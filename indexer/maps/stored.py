@@ -54,6 +54,11 @@ def list_maps(collection: Collection) -> list[Build]:
     return list_builds(collection, KIND)
 
 
+def neighbour_map(collection: Collection) -> str:
+    """Id of the newest map by UMAP, the kind whose crowds mean something; empty where there is none."""
+    return next((b.id for b in list_maps(collection) if b.facts.get("drawn_by") == "umap"), "")
+
+
 def open_map(collection: Collection, identifier: str = "") -> StoredMap:
     """One map of a collection.
 

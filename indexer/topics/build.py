@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from encoder.errors import InputError
 from indexer.derived import write_build
+from indexer.maps.stored import neighbour_map
 from indexer.progress import JobProgress, Report, silent
 from indexer.query.snapshot import Snapshot
 from indexer.search import Searcher
@@ -53,10 +54,10 @@ def build_topics(
     Args:
         searcher: of the collection.
         method: "hdbscan" (dense regions of a map, the rest is noise) or "kmeans" (every passage has a topic);
-            hdbscan where there is a map when empty.
+            hdbscan where there is a map by UMAP when empty.
         count: topics of k-means; about the root of half the passages, 4 to 100, when None.
         min_size: fewest passages of an hdbscan topic; grows with the collection when None.
-        map_id: map for hdbscan; the newest when empty.
+        map_id: map for hdbscan; the newest by UMAP when empty, else the newest.
         seed: of everything random.
         report: told how far it is.
 
@@ -64,7 +65,9 @@ def build_topics(
         InputError: the method, a number or the map is impossible.
         CollectionError: it cannot be written.
     """
-    method = method or ("hdbscan" if _has_map(searcher) else "kmeans")
+    # On a PCA map everything lies upon everything: its dense regions are no topics.
+    map_id = map_id or neighbour_map(searcher.collection)
+    method = method or ("hdbscan" if map_id else "kmeans")
     _check(method, count, min_size, seed)
     started = time.monotonic()
     snapshot = searcher.snapshot
@@ -126,12 +129,6 @@ def _check(method: str, count: int | None, min_size: int | None, seed: int) -> N
         )
     if not 0 <= seed < 2**31 - 1000:
         raise InputError(f"the seed {seed} is impossible", "--seed", "choose 0 to 2,000,000,000")
-
-
-def _has_map(searcher: Searcher) -> bool:
-    from indexer.derived import list_builds
-
-    return bool(list_builds(searcher.collection, "map"))
 
 
 def _kmeans(

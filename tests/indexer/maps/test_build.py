@@ -5,7 +5,7 @@ import pytest
 
 from encoder.errors import InputError
 from indexer.maps import build, laid_out
-from indexer.maps.build import MapRecipe, build_from, build_map
+from indexer.maps.build import MapRecipe, build_from, build_map, draft_map
 from indexer.maps.points import current_points
 from indexer.maps.stored import list_maps, open_map
 from indexer.progress import JobProgress
@@ -173,3 +173,17 @@ def test_interrupted_it_leaves_nothing(searcher, stage):
     assert list_maps(searcher.collection) == []
     derived = searcher.collection.path / "derived"
     assert not derived.exists() or not [f for f in derived.iterdir() if "map" in f.name]
+
+
+def test_a_draft_is_the_map_that_would_be_stored(searcher):
+    recipe = MapRecipe("pca", seed=3)
+    draft = draft_map(searcher, recipe)
+    assert list_maps(searcher.collection) == []
+    stored = build_from(searcher, recipe)
+    assert draft.id == ""
+    for name in ("row_ids", "x", "y", "trust", "neighbours", "is_placed"):
+        np.testing.assert_allclose(getattr(draft, name), getattr(stored, name), atol=0.003)
+    assert draft.build.recipe == stored.build.recipe
+    assert draft.build.facts | {"seconds": 0} == stored.build.facts | {"seconds": 0}
+    now, later = (current_points(one, searcher.snapshot) for one in (draft, stored))
+    assert np.array_equal(now.x, later.x)

@@ -24,7 +24,7 @@ def mapped(tmp_path):
 
 def test_density_topics_of_a_map_are_the_planted_ones(mapped):
     _, searcher, _, truth = mapped
-    run = build_topics(searcher, min_size=15)  # hdbscan, since there is a map
+    run = build_topics(searcher, method="hdbscan", min_size=15)
     assert run.build.recipe["method"] == "hdbscan" and len(run.build.recipe["map"]) == 8
     kept = run.numbers >= 0
     assert kept.mean() > 0.8
@@ -55,3 +55,12 @@ def test_without_a_map_density_has_nothing_to_look_at(tmp_path):
     with pytest.raises(InputError, match="map"):
         build_topics(searcher, method="hdbscan")
     assert build_topics(searcher).build.recipe["method"] == "kmeans"
+
+
+def test_only_a_map_by_neighbours_makes_density_the_usual_way(mapped):
+    _, searcher, _, _ = mapped
+    assert build_topics(searcher).build.recipe["method"] == "kmeans"  # the only map is by PCA
+    laid_out = build_map(searcher)
+    build_map(searcher, method="pca")
+    run = build_topics(searcher)
+    assert (run.build.recipe["method"], run.build.recipe["map"]) == ("hdbscan", laid_out.id)
