@@ -115,7 +115,7 @@ def _pooling(whole: Any, queries: Any, answers: Any) -> list[str]:
     before = known_item_ranks(KnownPairs(queries.mean(axis=1), answers.mean(axis=1), right))
     plain = _unit(whole.mean(axis=1))
     rows = [["mean", *_scores(plain, plain, before), "", ""]]
-    for bound in _CLUSTERS:
+    for bound in (each for each in _CLUSTERS if each.get("n_clusters", 0) < whole.shape[1]):
         ranks = known_item_ranks(
             KnownPairs(cluster_pool(queries, **bound), cluster_pool(answers, **bound), right)  # type: ignore[arg-type]
         )
@@ -157,8 +157,8 @@ def _lengths(encoder: Any, texts: Sequence[str]) -> list[str]:
     ]
     header = ["tokens", "texts", "mean cosine", f"effective rank, centred, of {found.rank_rows}"]
     counts = [count for count in _TOKEN_COUNTS if count <= encoder.max_tokens]
-    counts = [count for count in counts if (tokens >= count).sum() >= min(200, len(texts) // 10)]
-    cut = same_text_lengths(encoder, texts, counts)
+    counts = [count for count in counts if (tokens >= count).sum() >= max(2, min(200, len(texts) // 10))]
+    cut = same_text_lengths(encoder, texts, counts or [1])
     return [
         f"{found.sentence} Spearman {report.number(found.spearman, 2)}; "
         f"the longest bin attracts {report.number(found.attraction, 2)} times its share of neighbours.",

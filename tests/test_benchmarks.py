@@ -117,3 +117,14 @@ def test_diagnose_is_measured_beside_a_decomposition_of_all_rows():
     assert cells(output, "singular value decomposition")[1] == "900"
     assert cells(output, "our spectrum, in blocks")[1] == "1,500"
     assert cells(output, "our spectrum")[7] in ("yes", "no")
+
+
+def test_memory_tokens_are_measured_on_the_same_texts(encoder_directory, texts):
+    shown = run(
+        "bench_memory_tokens.py", "--texts", texts, "--column", "body", "--encoder", encoder_directory
+    )
+    assert [cells(shown, str(slot))[0] for slot in range(1, 5)] == ["1", "2", "3", "4"]
+    assert cells(shown, "mean")[4] == "1.000"  # the neighbours of the mean are those of the mean
+    assert 0 <= float(cells(shown, "clusters, n_clusters 2")[1]) <= 1
+    assert cells(shown, "0.8")[-1].startswith(("+", "-"))
+    assert len(shown.splitlines()) > 40
