@@ -66,12 +66,11 @@ def _tables(runs: dict[str, list[Any]], true: dict[str, float]) -> list[str]:
     }
     seconds = {name: median(run["seconds"] for run in runs[name]) for name in runs}
     worked = {name: median(run["processor_s"] for run in runs[name]) for name in runs}
+    stored = median(run["processor_s"] - run["neighbours_s"] for run in runs["ours"])
     rows = [
         (
             names[name],
-            report.number(
-                median(run["neighbours_s"] for run in runs[name]) if name == "ours" else None, 1, "s"
-            ),
+            report.number(stored if name == "ours" else None, 1, "s"),
             report.number(worked[name], 1, "s"),
             report.number(seconds[name], 1, "s"),
             report.number(true[name], 4),
@@ -79,30 +78,30 @@ def _tables(runs: dict[str, list[Any]], true: dict[str, float]) -> list[str]:
         )
         for name in runs
     ]
-    ratio = worked["umap-learn"] / worked["ours"]  # holds on a machine that is not quiet
+    # Processor time holds on a machine that is not quiet.
     targets = [
-        ("not slower, in processor time", f"{ratio:.2f} times as fast", report.verdict(ratio >= 1)),
+        _speed(
+            "a map from stored neighbours: not slower than a whole one of umap-learn",
+            worked["umap-learn"] / stored,
+        ),
+        _speed("neighbours and map: not slower", worked["umap-learn"] / worked["ours"]),
         (
             "trustworthiness not lower (by more than 0.002, the error of the sample)",
             f"{true['ours'] - true['umap-learn']:+.4f}",
             report.verdict(true["ours"] >= true["umap-learn"] - 0.002),
         ),
     ]
+    header = ("contender", "layout alone", "with neighbours", "wall time", "trustworthiness", "peak memory")
     return [
-        report.table(
-            (
-                "contender",
-                "neighbours alone",
-                "processor time",
-                "wall time",
-                "trustworthiness",
-                "peak memory",
-            ),
-            rows,
-        ),
+        report.table(header, rows),
         report.table(("target", "measured", "reached"), targets),
-        f"Recall of our neighbours at 200 rows: {runs['ours'][0]['recall']:.4f}.",
+        f"The first two columns are processor time. Recall of our neighbours at 200 rows: "
+        f"{runs['ours'][0]['recall']:.4f}; they serve trust and topics too, and are kept with the map.",
     ]
+
+
+def _speed(target: str, ratio: float) -> tuple[str, str, str]:
+    return target, f"{ratio:.2f} times as fast", report.verdict(ratio >= 1)
 
 
 def _vectors(files: list[Path], rows: int) -> np.ndarray:
