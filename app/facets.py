@@ -98,6 +98,8 @@ def _frequent(name: str, kind: str, counts: Counter[Any]) -> list[FacetValue]:
     ):  # every hit another: an identifier, or a remark
         return []
     frequent = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:MOST_VALUES]
+    if len(counts) > MOST_VALUES:  # of the many that one hit has, none is worth more than another
+        frequent = [item for item in frequent if item[1] > 1]
     return [
         FacetValue(value_text(value) or "(empty)", number, _clause(name, kind, value))
         for value, number in frequent

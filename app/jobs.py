@@ -42,6 +42,7 @@ _TITLES = {
     "topics": "Topics of {}",
     "rebuild": "New index of {}",
     "diagnose": "Health of {}",
+    "verify": "Check of {}",
 }
 
 # Children of this process, whose exit codes only we can learn.
@@ -110,7 +111,7 @@ def start_once(kind: str, collection: Path, options: Sequence[str] = ()) -> Job:
     """Like `start` for `llm2comp KIND COLLECTION OPTIONS`, but the same once: a second click gets the first's job.
 
     Args:
-        kind: "map", "topics", "rebuild" or "diagnose".
+        kind: "map", "topics", "rebuild", "diagnose" or "verify".
         collection: to work on.
         options: of the command.
 

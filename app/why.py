@@ -19,6 +19,10 @@ def sentences(hit: Hit, found: Explanation) -> list[str]:
         said.append("By words it was not found: the passage holds none of the query's words.")
     if found.words:
         said.append(_words(found))
+    if found.dense and found.fusion is None and found.dense.rank > hit.rank:
+        said.append(
+            "What stands between is of the same documents, or of the examples' own, which are no hits."
+        )
     if found.parts is not None:
         dense, keyword = found.parts
         said.append(

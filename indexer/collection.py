@@ -273,11 +273,11 @@ class Collection:
 
         rebuild_as(self, encoder=encoder, transform=transform, index=index, report=report)
 
-    def verify(self, *, quick: bool = False) -> "list[Finding]":
+    def verify(self, *, quick: bool = False, report: Report = silent) -> "list[Finding]":
         """What does not fit together; see `indexer.verify.verify`."""
         from indexer.verify import verify
 
-        return verify(self, quick=quick)
+        return verify(self, quick=quick, report=report)
 
     def export(self, file: Path | str, *, vectors: bool = False, report: Report = silent) -> int:
         """Writes one record a passage; see `indexer.export.export_passages`."""

@@ -15,6 +15,7 @@ from indexer.collection import Collection
 from indexer.ingest.known import document_hash
 from indexer.ingest.rows import passage_id_of
 from indexer.own_encoder import own_transform
+from indexer.progress import JobProgress, Report, silent
 from indexer.segments.recall import measure_recall
 from indexer.segments.segment import SEED, Segment, check_files
 from indexer.storage import manifest
@@ -43,13 +44,15 @@ class Finding:
     fix: str
 
 
-def verify(collection: Collection, *, quick: bool = False) -> list[Finding]:
+def verify(collection: Collection, *, quick: bool = False, report: Report = silent) -> list[Finding]:
     """What does not fit together; empty when all is well.
 
     Args:
         collection: to check.
         quick: only what can be seen without reading all data: manifests, sizes, counts.
+        report: called as it goes on.
     """
+    report(JobProgress("checking files"))
     findings: list[Finding] = []
     try:
         findings += _guarded(str(collection.path), lambda: _check_chain(collection))
@@ -69,7 +72,7 @@ def verify(collection: Collection, *, quick: bool = False) -> list[Finding]:
                 where, partial(_check_segment, collection, entry, None if quick or damaged else store)
             )
         if not quick and not damaged:  # of damaged files no row would tell more
-            findings += _guarded(str(store.path), lambda: _check_rows(collection, store))
+            findings += _guarded(str(store.path), lambda: _check_rows(collection, store, report))
     except CollectionError as error:
         findings.append(Finding(error.what, error.where, error.fix))
     return findings
@@ -206,11 +209,14 @@ def _check_vectors(segment: Segment, store: RowStore) -> Iterator[Finding]:
         )
 
 
-def _check_rows(collection: Collection, store: RowStore) -> Iterator[Finding]:
+def _check_rows(collection: Collection, store: RowStore, report: Report) -> Iterator[Finding]:
     wanted = ["id", "doc_id", "chunk_no", "doc_hash", "meta_hash", "content_hash", WORD_COLUMN, "vec"]
     dimension = collection.settings.dimension
     wrong: dict[str, list[str]] = {}
+    total, seen = max(1, store.count()), 0
     for batch in store.scan(wanted, rows=_BATCH):
+        seen += batch.num_rows
+        report(JobProgress("checking passages", passages=seen, fraction=min(1.0, seen / total)))
         vectors = vectors_of(batch, dimension).astype(np.float32)
         off = ~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT_TOLERANCE)
         for row, is_off in zip(_rows(batch), off, strict=True):

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from app.verbs import options
@@ -20,15 +21,19 @@ def add_parser(subparsers: Any) -> None:
     )
     options.add_collection(parser)
     parser.add_argument("--quick", action="store_true", help="only manifests, sizes and counts")
+    parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
+    options.add_quiet(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Checks; 3 when something does not hold."""
+    from app.job_meter import JobMeter
     from app.output import print_json, write_lines
     from indexer.collection import Collection
 
-    findings = Collection.open(args.collection).verify(quick=args.quick)
+    with JobMeter(quiet=args.quiet, file=Path(args.progress_file) if args.progress_file else None) as meter:
+        findings = Collection.open(args.collection).verify(quick=args.quick, report=meter.report)
     if args.json:
         print_json({"format": 1, "ok": not findings, "findings": [asdict(finding) for finding in findings]})
     elif findings:

@@ -9,6 +9,7 @@ import streamlit as st
 from app import library, session
 from app.display import clean_for_display, esc_md
 from app.formats import ago, count, parse_moment, plural, size
+from app.views.collection_card import draw_builds
 from app.views.import_form import draw_import
 from app.views.job_list import draw_jobs
 from encoder.errors import Llm2CompError
@@ -76,6 +77,8 @@ def _draw_card(entry: library.Entry) -> None:
             width="stretch",
         )
         _draw_facts(info, found)
+        if info["version"]:
+            draw_builds(entry.key, entry.path, info)
         st.caption("Folder")
         st.code(clean_for_display(str(entry.path)), language=None, wrap_lines=True)
 

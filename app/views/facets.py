@@ -46,6 +46,7 @@ def _draw_facet(facet: Facet, key: str) -> None:
         ),
         key=key,
         on_change=_take,
+        wrap=True,
         args=(facet, key),
     )
 

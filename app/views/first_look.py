@@ -5,37 +5,61 @@ import streamlit as st
 
 from app import session
 from app.display import clean_for_display, esc_md
+from app.examples import example_queries, example_topics
 from app.formats import count, size
 from app.rows import shorten
 from app.theme import COLUMN_KINDS, SYNTAX_HELP
-from app.views.facets import topic_labels
-from encoder.errors import Llm2CompError
 
-_TOPICS, _LABEL_CHARS = 12, 60
+_LABEL_CHARS = 60
 
 
 def draw_first_look(opened: session.Opened) -> None:
-    """Draws the topics as buttons that ask for them, where there are any, and the facts."""
+    """Draws questions and topics as buttons, where the corpus has topics, and the facts."""
+    _draw_examples(opened)
     _draw_topics(opened)
     _draw_facts(opened)
 
 
-def _draw_topics(opened: session.Opened) -> None:
-    try:
-        labels = list(topic_labels(opened).values())[:_TOPICS]
-    except Llm2CompError:
-        return  # damaged: the page of topics says so
-    if not labels:
+def _draw_examples(opened: session.Opened) -> None:
+    queries = example_queries(opened)
+    if not queries:
         return
-    st.caption("The largest topics of this corpus; a click searches for one.")
-    with st.container(horizontal=True, key="try"):
-        for place, label in enumerate(labels):
+    with st.container(horizontal=True, vertical_alignment="center", key="try"):
+        st.text("Try:")
+        for place, query in enumerate(queries):
             st.button(
-                esc_md(shorten(label, _LABEL_CHARS)),
+                esc_md(shorten(query, _LABEL_CHARS)),
                 key=f"try_{place}",
                 on_click=session.change,
-                kwargs={"query": " ".join(label.replace(",", " ").split())},
+                kwargs={"query": query},
+                type="tertiary",
             )
+
+
+def _draw_topics(opened: session.Opened) -> None:
+    topics = example_topics(opened)
+    if not topics:
+        return
+    st.caption(
+        "The largest topics of this corpus", help="Found by comparing all passages; a click opens one."
+    )
+    has_page = "topics" in st.session_state.get(session.PAGES, {})
+    with st.container(horizontal=True, key="topics"):
+        for number, label in topics:
+            st.button(
+                esc_md(shorten(label, _LABEL_CHARS)),
+                key=f"topic_{number}",
+                on_click=_open_topic if has_page else _ask_for,
+                args=(number if has_page else label,),
+            )
+
+
+def _open_topic(number: int) -> None:
+    session.go("topics", topics=(number,))
+
+
+def _ask_for(label: str) -> None:
+    session.change(query=" ".join(label.replace(",", " ").split()))
 
 
 def _draw_facts(opened: session.Opened) -> None:

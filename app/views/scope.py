@@ -41,7 +41,8 @@ def draw_bar() -> None:
             open_link_dialog()
         if st.button("Keys", icon=":material/keyboard:", key="keys", type="tertiary"):
             open_shortcuts()
-        question_key("keys")
+    # Outside: in the row it would take the room that keeps the buttons at the right.
+    question_key("keys")
 
 
 def chips(state: ViewState) -> list[tuple[str, str, dict[str, Any]]]:

@@ -46,6 +46,11 @@ def test_what_does_not_tell_hits_apart_is_left_out(kind, values):
     assert facet_of("c", kind, values) is None
 
 
+def test_of_many_values_those_of_one_hit_are_left_out():
+    facet = facet_of("author", "list<string>", [["x", "y"], ["x"], list("abcdefgh")])
+    assert labels(facet) == [("x", 2)]
+
+
 def test_few_whole_numbers_stand_for_themselves():
     facet = facet_of("year", "int64", [2021, 2019, 2021])
     assert labels(facet) == [("2019", 1), ("2021", 2)]
