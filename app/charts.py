@@ -59,7 +59,11 @@ def line_figure(chart: Chart, *, is_dark: bool, height: int = 380) -> Any:
     figure.update_xaxes(
         title_text=chart.x_label, type="log" if chart.is_x_log else "linear", dtick=_tick(chart)
     )
-    figure.update_yaxes(title_text=chart.y_label, type="log" if chart.is_y_log else "linear")
+    figure.update_yaxes(
+        title_text=chart.y_label,
+        type="log" if chart.is_y_log else "linear",
+        dtick=_few_ticks(chart) if chart.is_y_log else None,
+    )
     return figure
 
 
@@ -141,6 +145,12 @@ def _layout(height: int) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
     }
+
+
+def _few_ticks(chart: Chart) -> Any:
+    """1, 2, 5 of every power of ten over a few powers, else whole powers; Plotly alone writes every digit."""
+    values = [float(value) for curve in chart.curves for value in curve.y if value > 0]
+    return "D2" if values and max(values) < 1e3 * min(values) else 1
 
 
 def _tick(chart: Chart) -> Any:

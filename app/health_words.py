@@ -142,6 +142,8 @@ def shown(measure: str, value: float | str | None) -> str:
         return count(value)
     if measure in _SHARES:
         return f"{value:.1%}".replace("%", " %")
+    if measure == "mean_cosine":
+        return f"{value:.3f}".replace("-0.000", "0.000")
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
@@ -206,7 +208,7 @@ def trial_cells(trial: WhatIf) -> list[str]:
         shown("effective_rank", diagnosis.effective_rank_centred),
         shown("first_direction", diagnosis.first_direction),
         shown("mean_cosine", diagnosis.mean_cosine),
-        _share(trial.overlap),
+        DASH if trial.spec == "none" else _share(trial.overlap),
         _share(trial.recall_at_1),
         DASH if trial.spec == "none" else _gain(trial.gain_at_1),
     ]

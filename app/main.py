@@ -5,7 +5,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from app import session
 from app.theme import FAVICON, PAGE_STYLE
-from app.views import corpora, search, sign_in, topics
+from app.views import corpora, health, search, sign_in, topics
 from app.views.messages import guarded, linked, show_link_notes
 from app.views.scope import draw_bar
 from app.views.tray import draw_tray
@@ -51,6 +51,12 @@ def _pages() -> dict[str, StreamlitPage]:
         ),
         "topics": st.Page(
             guarded(linked(topics.page)), title="Topics", icon=":material/category:", url_path="topics"
+        ),
+        "health": st.Page(
+            guarded(linked(health.page)),
+            title="Health",
+            icon=":material/monitor_heart:",
+            url_path="health",
         ),
         "corpora": st.Page(
             guarded(corpora.page), title="Corpora", icon=":material/database:", url_path="corpora"

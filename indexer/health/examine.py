@@ -74,26 +74,52 @@ def examine(
         UsageError: a transformation is not understood.
         CollectionError: the collection is damaged.
     """
+    selected = select_rows(searcher, selection)
+    return examine_chosen(
+        searcher, selected.row_ids, selected.sentence, parts=parts, seed=seed, report=report
+    )
+
+
+def examine_chosen(
+    searcher: Searcher,
+    row_ids: NDArray[np.uint64],
+    sentence: str,
+    *,
+    parts: Parts | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> HealthReport:
+    """The health of the vectors of some passages.
+
+    Args:
+        searcher: of the collection.
+        row_ids: uint64 [N], ascending, of live rows.
+        sentence: which they are, for people.
+        parts: what else to look at.
+        seed: of everything random.
+        report: called as the work goes on.
+
+    Raises:
+        UsageError: a transformation is not understood.
+        CollectionError: the collection is damaged.
+    """
     parts = parts or Parts()
     snapshot = searcher.snapshot
-    selected = select_rows(searcher, selection)
-    row_ids = selected.row_ids
     notes: list[str] = []
     found = _measured(snapshot, row_ids, parts, seed, report)
 
     def name(rows: Sequence[tuple[int, float]]) -> tuple[NamedRow, ...]:
         return named(snapshot, row_ids, rows)
 
+    def looked_at(make: Callable[[], _Found], is_wanted: bool) -> _Found | None:
+        return _or_note(notes, make) if is_wanted else None
+
     return HealthReport(
-        origin=origin_of(snapshot, selected.sentence),
+        origin=origin_of(snapshot, sentence),
         examination=found,
         listed=listed(found, name),
-        lengths=_or_note(notes, lambda: length_report(searcher, row_ids, seed=seed))
-        if parts.lengths
-        else None,
-        memory=_or_note(notes, lambda: memory_report(searcher, row_ids, seed=seed, report=report))
-        if parts.memory
-        else None,
+        lengths=looked_at(lambda: length_report(searcher, row_ids, seed=seed), parts.lengths),
+        memory=looked_at(lambda: memory_report(searcher, row_ids, seed=seed, report=report), parts.memory),
         what_if=_trials(searcher, row_ids, parts, seed, report, notes),
         notes=tuple(notes),
     )

@@ -1,11 +1,15 @@
 """The memory tokens of a collection's encoder, by encoding some of its passages again."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.errors import InputError
+from encoder.spectrum.covariance import Covariance, spectrum_measures
+from encoder.spectrum.neighbourhood import NEIGHBOURS, nearest
+from encoder.spectrum.slot_clusters import cluster_pool
 from encoder.spectrum.slots import SlotReport, examine_slots
 from indexer.health.passages import drawn, texts_of
 from indexer.progress import JobProgress, Report, silent
@@ -13,6 +17,23 @@ from indexer.search import Searcher
 
 MOST_TEXTS = 500
 _ENCODED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Embeddings when memory states that say the same count once."""
+
+    clusters: int  # of the memory states of each text; all of them is the plain mean
+    effective_rank: float | None  # centred
+    overlap: float | None  # of the nearest neighbours by the plain mean, how many are so still
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryLook:
+    """What the memory tokens say, and what merging them by likeness would change."""
+
+    slots: SlotReport
+    merged: tuple[Merged, ...]  # by falling number of clusters, the plain mean first
 
 
 def memory_report(
@@ -36,6 +57,54 @@ def memory_report(
         InputError: the encoder has no memory tokens, or there is no passage.
         CheckpointError: the encoder is gone.
     """
+    return examine_slots(_states(searcher, row_ids, most, seed, report), seed=seed)
+
+
+def look_at_memory(
+    searcher: Searcher,
+    row_ids: NDArray[np.uint64],
+    *,
+    most: int = MOST_TEXTS,
+    seed: int = 0,
+    report: Report = silent,
+) -> MemoryLook:
+    """Like `memory_report` from rows [N], and what merging memory states would change.
+
+    Raises:
+        InputError: the encoder has no memory tokens, or there is no passage.
+        CheckpointError: the encoder is gone.
+    """
+    states = _states(searcher, row_ids, most, seed, report)
+    return MemoryLook(examine_slots(states, seed=seed), merged_by_likeness(states))
+
+
+def merged_by_likeness(memory: NDArray[np.floating]) -> tuple[Merged, ...]:
+    """Embeddings of memory states [N, M, D] with M, M / 2, M / 4 ... clusters of them in each text."""
+    counts = [memory.shape[1]]
+    while counts[-1] > 2:
+        counts.append(counts[-1] // 2)
+    usual, found = None, []
+    for count in counts:
+        unit = cluster_pool(memory, n_clusters=count)
+        unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        near = nearest(unit, min(NEIGHBOURS, len(unit) - 1)).positions
+        usual = near if usual is None else usual
+        shared = [np.isin(now, before).mean() for now, before in zip(near, usual, strict=True) if len(before)]
+        covariance = Covariance(unit.shape[1])
+        covariance.add(unit.astype(np.float64))
+        rank = spectrum_measures(np.sqrt(covariance.spectra()[1])).effective_rank
+        found.append(Merged(count, rank, float(np.mean(shared)) if shared else None))
+    return tuple(found)
+
+
+def _states(
+    searcher: Searcher, row_ids: NDArray[np.uint64], most: int, seed: int, report: Report
+) -> NDArray[np.float32]:
+    """Memory states of passages drawn from rows [N], float32 [n, M, D].
+
+    Raises:
+        InputError: the encoder has no memory tokens, or there is no passage.
+    """
     name = str(searcher.snapshot.collection.path)
     if not row_ids.size:
         raise InputError("there is no passage whose memory tokens could be looked at", name, "choose some")
@@ -53,4 +122,4 @@ def memory_report(
         states.append(encode(texts[start : start + _ENCODED]))
         done = min(start + _ENCODED, len(texts))
         report(JobProgress("encoding memory tokens", passages=done, fraction=done / len(texts)))
-    return examine_slots(np.concatenate(states), seed=seed)
+    return np.concatenate(states)

@@ -1,0 +1,183 @@
+"""The page Health: a verdict on the vectors first, then the evidence, then what to do and what that would change."""
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app import health_session, library, session
+from app.display import clean_for_display
+from app.formats import count
+from app.health_words import STATE_ICONS
+from app.palette import STATE_COLOURS
+from app.views.demo import start_demo
+from app.views.health_evidence import draw_evidence, draw_numbers, draw_spectrum
+from app.views.health_length import draw_lengths
+from app.views.health_memory import draw_memory
+from app.views.health_rows import draw_duplicates, draw_hubs, draw_outliers
+from app.views.health_what_if import draw_what_if
+from app.views.messages import show_empty_library, show_error
+from encoder.errors import Llm2CompError
+
+if TYPE_CHECKING:
+    from encoder.spectrum.verdict import Verdict
+    from indexer.health.report import HealthReport
+
+_CLOSER = "health_closer"
+_PARTS = {
+    "evidence": "All measures",
+    "what_if": "What if",
+    "hubs": "Hubs",
+    "duplicates": "Duplicates",
+    "outliers": "Outliers",
+    "length": "Length",
+    "memory": "Memory tokens",
+}
+
+
+def page() -> None:
+    """Draws the whole page."""
+    st.title("Health", anchor=False)
+    if not library.known():
+        show_empty_library(start_demo)
+        return
+    opened = session.opened()
+    with st.spinner("Looking at the vectors …"):
+        first = health_session.first_look(opened)
+    card = st.empty()
+    _draw_verdict(card, first.verdict, first, is_final=False)
+    if not first.examined:
+        st.text("There are no passages to look at; take off what narrows the view.")
+        return
+    chart, side = st.columns([13, 7], gap="medium")
+    with chart:
+        draw_spectrum(opened, first)
+    numbers = side.empty()
+    with numbers.container():
+        draw_numbers(first.diagnosis, None)
+    part = _draw_choice()
+    below = st.container()
+    with below, st.spinner("Looking for neighbours, duplicates and outliers …", show_time=True):
+        report = health_session.full_report(opened)
+    _draw_verdict(card, report.examination.verdict, first, is_final=True, report=report)
+    with numbers.container():
+        draw_numbers(report.examination.diagnosis, report)
+    with below:
+        _draw_part(opened, report, part)
+
+
+def _draw_verdict(
+    card: DeltaGenerator,
+    verdict: "Verdict",
+    first: health_session.FirstLook,
+    *,
+    is_final: bool,
+    report: "HealthReport | None" = None,
+) -> None:
+    """The word with icon and colour, the sentence, what was looked at, and what to do."""
+    state = verdict.state
+    with card.container(border=True, key="verdict" if is_final else "first_verdict"):
+        word, text = st.columns([1, 5], vertical_alignment="center")
+        # Colour alone says nothing: icon and word say the same.
+        word.html(
+            f'<div role="status" style="background:{STATE_COLOURS[state]};color:#fff;border-radius:.5rem;'
+            f'padding:.7rem .4rem;text-align:center;font-size:1.25rem;font-weight:600">{state.capitalize()}</div>'
+        )
+        with text:
+            sentence = verdict.sentence.partition(": ")[2] or verdict.sentence
+            st.markdown(f":material/{STATE_ICONS[state]}: **{_capital(sentence)}**")
+            st.text(clean_for_display(_looked_at(first)))
+        if not is_final:
+            st.caption("From the spectrum alone; neighbours and duplicates follow.")
+        elif report is not None:
+            _draw_advice(verdict, report)
+
+
+def _draw_advice(verdict: "Verdict", report: "HealthReport") -> None:
+    advice, files = st.columns([5, 1], vertical_alignment="top")
+    with advice:
+        reasons = [
+            reason.sentence for reason in verdict.reasons if reason.state not in ("healthy", "cannot tell")
+        ]
+        if reasons:
+            st.caption("Why")
+            for sentence in reasons:
+                st.text(f"• {sentence}")
+        if verdict.advice:
+            st.caption("What to do")
+            for sentence in verdict.advice:
+                st.text(f"• {sentence}")
+        elif verdict.state == "healthy":
+            st.caption(
+                "Nothing needs doing. A verdict is on the shape of the space, not on what is found in it."
+            )
+    with files.popover("Report", icon=":material/download:", width="stretch", key="health_files"):
+        name = report.origin.name
+        st.download_button(
+            "HTML file",
+            data=partial(_html, report),
+            file_name=f"health-{name}.html",
+            mime="text/html",
+            key="health_html",
+            on_click="ignore",
+            width="stretch",
+        )
+        st.download_button(
+            "JSON",
+            data=partial(_json, report),
+            file_name=f"health-{name}.json",
+            mime="application/json",
+            key="health_json",
+            on_click="ignore",
+            width="stretch",
+        )
+        st.caption("The HTML file needs no network and runs no script.")
+
+
+def _html(report: "HealthReport") -> bytes:
+    from app.health_html import health_html
+
+    return health_html(report).encode()
+
+
+def _json(report: "HealthReport") -> bytes:
+    from indexer.health.report import report_to_json
+
+    return json.dumps(report_to_json(report), ensure_ascii=False, indent=1).encode("utf-8", "replace")
+
+
+def _looked_at(first: health_session.FirstLook) -> str:
+    if first.examined == first.chosen:
+        return first.sentence
+    return f"{first.sentence}; {count(first.examined)} of them, drawn at random, were measured (the command diagnose measures all)"
+
+
+def _draw_choice() -> str:
+    """The part that is drawn below; only that one is computed."""
+    st.session_state.setdefault(_CLOSER, "evidence")
+    chosen = st.segmented_control(
+        "Look closer", list(_PARTS), key=_CLOSER, format_func=_PARTS.__getitem__, width="stretch"
+    )
+    return chosen or "evidence"
+
+
+def _draw_part(opened: session.Opened, report: "HealthReport", part: str) -> None:
+    drawers = {
+        "evidence": lambda: draw_evidence(report),
+        "what_if": lambda: draw_what_if(opened),
+        "hubs": lambda: draw_hubs(opened, report),
+        "duplicates": lambda: draw_duplicates(opened, report),
+        "outliers": lambda: draw_outliers(opened, report),
+        "length": lambda: draw_lengths(opened),
+        "memory": lambda: draw_memory(opened),
+    }
+    try:
+        drawers[part]()
+    except Llm2CompError as error:
+        show_error(error)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,153 @@
+"""The evidence on the page Health: the spectrum in three views, the numbers that matter, all measures as a table."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from app import health_session, library, session
+from app.charts import PLOTLY_CONFIG, line_figure
+from app.curves import VIEWS, Layer, View, chart_text, spectrum_chart
+from app.display import clean_for_display, one_line
+from app.health_session import is_dark
+from app.health_words import DASH, MEASURES, evidence, layer_of, shown
+from app.views.messages import show_error
+from encoder.errors import Llm2CompError
+
+if TYPE_CHECKING:
+    from encoder.spectrum.diagnosis import Diagnosis
+    from indexer.health.report import HealthReport
+
+_VIEW, _CENTRED, _OTHER = "health_view", "health_centred", "health_other"
+_VIEW_NAMES: dict[View, str] = {
+    "singular values": "Singular values",
+    "eigenvalues": "Eigenvalues",
+    "energy": "Energy",
+}
+_VIEW_HELP = (
+    "Singular values: both axes logarithmic, shows faint directions. Eigenvalues: linear, shows strong ones. "
+    "Energy: the share of the variance that the first directions hold together."
+)
+_CENTRED_HELP = (
+    "Without the mean of all vectors. With it, the first direction is mostly what all passages share."
+)
+_NUMBERS = (
+    "effective_rank_centred",
+    "first_direction",
+    "mean_cosine",
+    "intrinsic_dimension",
+    "hub_skewness",
+    "antihub_share",
+    "equal_share",
+    "ann_recall",
+)
+_CHART_PX = 360
+
+
+def draw_spectrum(opened: session.Opened, first: health_session.FirstLook) -> None:
+    """The spectrum beside that of random directions, and of another corpus."""
+    view_box, centred_box, other_box = st.columns([5, 2, 4], vertical_alignment="bottom")
+    st.session_state.setdefault(_VIEW, VIEWS[0])
+    st.session_state.setdefault(_CENTRED, True)
+    view = view_box.segmented_control(
+        "Spectrum", VIEWS, key=_VIEW, format_func=_VIEW_NAMES.__getitem__, help=_VIEW_HELP
+    )
+    is_centred = centred_box.toggle("Centred", key=_CENTRED, help=_CENTRED_HELP)
+    layers = [layer_of(_name(), first.diagnosis)]
+    with other_box:
+        other = _draw_other()
+    if other:
+        try:
+            layers.append(health_session.other_layer(other))
+        except Llm2CompError as error:
+            show_error(error)
+    reference = first.reference.eigenvalues
+    layers.append(Layer("random directions", reference**0.5, reference, is_reference=True))
+    chart = spectrum_chart(layers, view or VIEWS[0], is_centred=is_centred)
+    text = clean_for_display(chart_text(chart))
+    st.plotly_chart(
+        line_figure(chart, is_dark=is_dark(), height=_CHART_PX),
+        config=PLOTLY_CONFIG,
+        key="health_spectrum",
+        alt=text,
+    )
+
+
+def _name() -> str:
+    entry = session.entry()
+    return entry.key if entry else "this corpus"
+
+
+def _draw_other() -> str:
+    """The corpus to lay over: another encoder, stage or version of the same texts; empty for none."""
+    others = [entry.key for entry in library.known() if entry.key != _name()]
+    chosen = session.view().other
+    st.session_state[_OTHER] = chosen if chosen in others else None
+    st.selectbox(
+        "Lay over",
+        others,
+        key=_OTHER,
+        format_func=one_line,
+        on_change=_take_other,
+        placeholder="another corpus" if others else "there is no other corpus",
+        disabled=not others,
+        help="Another corpus: the same texts by another encoder, or by another stage of training.",
+    )
+    return chosen
+
+
+def _take_other() -> None:
+    session.change(other=st.session_state[_OTHER] or "")
+
+
+def draw_numbers(diagnosis: "Diagnosis", report: "HealthReport | None") -> None:
+    """The numbers that matter most; a dash where they are still being found."""
+    known = (
+        {name: getattr(diagnosis, name, None) for name in _NUMBERS} if report is None else report.measures()
+    )
+    intervals = {} if report is None else {line.measure: line for line in evidence(report.examination, known)}
+    for start in range(0, len(_NUMBERS), 2):
+        for column, name in zip(st.columns(2), _NUMBERS[start : start + 2], strict=True):
+            label, help_text = MEASURES[name]
+            value = shown(name, known.get(name))
+            if name == "effective_rank_centred":
+                value += f" of {diagnosis.dimension:,}"
+            line = intervals.get(name)
+            beside = f" Healthy: {line.healthy}." if line and line.healthy else ""
+            column.metric(label, value, help=help_text + beside, border=True)
+
+
+def draw_evidence(report: "HealthReport") -> None:
+    """All measures, with intervals and what would be healthy."""
+    found = report.examination
+    lines = [
+        {
+            "Measure": line.label,
+            "Value": line.value,
+            "With more passages (95 %)": line.interval or DASH,
+            "Healthy": line.healthy or DASH,
+            "State": line.state or "",
+            "What it is": line.help,
+        }
+        for line in evidence(found, report.measures())
+    ]
+    if found.intervals.refused:
+        st.text(found.intervals.refused)
+    st.dataframe(
+        pd.DataFrame(lines),
+        hide_index=True,
+        height="content",
+        key="health_measures",
+        column_config={
+            "With more passages (95 %)": st.column_config.TextColumn(
+                help="Where the measure would end with ever more passages of the same kind, 95 % sure."
+            ),
+            "Healthy": st.column_config.TextColumn(help="From healthy encoders; outside it, look closer."),
+            "What it is": st.column_config.TextColumn(width="large"),
+        },
+    )
+    around = found.surroundings
+    st.caption(
+        f"Neighbours among {len(around.positions):,} passages; seed {found.diagnosis.seed}. "
+        f"Recall of the index: {report.origin.recall_note}."
+    )
