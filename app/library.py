@@ -119,7 +119,7 @@ def store_upload(client_name: str, content: bytes) -> Path:
     the content.
 
     Raises:
-        InputError: files of this ending are not read.
+        InputError: files of this ending are not read, or it cannot be kept.
     """
     name = Path(client_name.replace("\\", "/")).name
     endings = [ending.casefold() for ending in Path(name).suffixes[-2:]]
@@ -136,8 +136,15 @@ def store_upload(client_name: str, content: bytes) -> Path:
     folder = home() / _UPLOADS / hashlib.sha256(content).hexdigest()[:16]
     path = folder / f"{words[:_LONGEST_NAME].rstrip('-._ ') or 'upload'}{ending}"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, content)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, content)
+        except OSError as error:
+            raise InputError(
+                f"the upload cannot be kept: {error.strerror or error}",
+                str(folder),
+                "make room on the server's disk, or name a path on the server instead",
+            ) from error
     return path
 
 

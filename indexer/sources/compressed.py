@@ -37,6 +37,11 @@ class ByteStream:
         """Bytes taken from the packed file so far."""
         return self.size if self._raw.closed else self._raw.tell()
 
+    @property
+    def bytes_looked_at(self) -> int:
+        """Bytes so far, packed or unpacked, whichever are more: a small file may unpack to very much."""
+        return self.bytes_read if self.file.closed else max(self.bytes_read, self.file.tell())
+
     def close(self) -> None:
         """Let go of the file."""
         self.file.close()
@@ -69,6 +74,10 @@ class _ZstdBytes(io.RawIOBase):
         self._in_frame = False
         self._rest = b""
         self._out = memoryview(b"")
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
 
     def readable(self) -> bool:
         return True
@@ -87,6 +96,7 @@ class _ZstdBytes(io.RawIOBase):
         n = min(len(target), len(self._out))
         target[:n] = self._out[:n]
         self._out = self._out[n:]
+        self._position += n
         return n
 
 

@@ -107,7 +107,7 @@ class DelimitedReader(Reader):
                 if name in ids:
                     ids[name].update(cells)
             n_rows += len(batch.rows)
-            bytes_read = self._stream.bytes_read if self._stream else 0
+            bytes_read = self._stream.bytes_looked_at if self._stream else 0
             if bytes_read > max_bytes:
                 break
         if not n_rows:

@@ -66,7 +66,7 @@ class JsonReader(Reader):
             for key, column in columns.items():
                 column.add([record.get(key) for record in records])
             n_rows += len(records)
-            bytes_read = self._stream.bytes_read if self._stream else 0
+            bytes_read = self._stream.bytes_looked_at if self._stream else 0
             if bytes_read > max_bytes:
                 break
         if not n_rows:
