@@ -54,6 +54,8 @@ def page() -> None:
     with detail:
         draw_topic(opened, current)
     draw_comparisons(opened, current)
+    with st.expander("How these topics were found", key="recipe"):
+        st.json({"recipe": current.stored.build.recipe, "facts": current.stored.build.facts})
 
 
 def _draw_chooser(opened: session.Opened, current: "CurrentTopics | None") -> None:
@@ -85,9 +87,6 @@ def _draw_chooser(opened: session.Opened, current: "CurrentTopics | None") -> No
     )
     with find:
         draw_find(opened)
-    if current is not None:
-        with st.expander("How these topics were found", key="recipe"):
-            st.json({"recipe": current.stored.build.recipe, "facts": current.stored.build.facts})
 
 
 def _take_run() -> None:

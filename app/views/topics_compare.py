@@ -31,6 +31,7 @@ _DATES = ("date", "timestamp")
 _FIRST_KINDS = ("string", "bool", "list<string>")
 _MOST_PX, _ROW_PX = 560, 35
 _PANELS = 6
+_TOPIC = "Topic"  # the first column of the table
 _VALUE_CHARS = 24
 _MEASURE_HELP = (
     "Share: of the topic's passages. Lift: how many times more frequent the value is in the topic than in the whole "
@@ -92,11 +93,14 @@ def _draw_values(opened: session.Opened, current: "CurrentTopics", columns: list
     shown = [number for number in listed(current) if number in table.numbers]
     frame, colours = _frames(table, current, shown, measure)
     st.dataframe(
-        frame.style.format(_FORMATS[measure]).apply(lambda _: colours, axis=None),
+        frame.style.format(_FORMATS[measure], subset=list(frame.columns[1:])).apply(
+            lambda _: colours, axis=None
+        ),
         height=min(_MOST_PX, 38 + _ROW_PX * len(shown)),
         key="topics_by_value",
         alt="Topics by the values of a column",
-        column_config={"_index": st.column_config.TextColumn("Topic", width=280)},
+        hide_index=True,
+        column_config={_TOPIC: st.column_config.TextColumn(width=280, pinned=True)},
     )
     st.caption(
         "Noise and values beyond the most frequent are at the end; a passage with several values counts for each."
@@ -109,11 +113,16 @@ def _frames(
     """The cells, and the style of each."""
     at = [table.numbers.index(number) for number in shown]
     values = measured(table, measure)[at]
-    names = _distinct([shorten(one_line(value), _VALUE_CHARS) or "(empty)" for value in table.values])
-    labels = _distinct([shorten(topic_name(current.stored.topic(number)), LABEL_CHARS) for number in shown])
+    names = _distinct(
+        [_TOPIC, *(shorten(one_line(value), _VALUE_CHARS) or "(empty)" for value in table.values)]
+    )[1:]
+    labels = [shorten(topic_name(current.stored.topic(number)), LABEL_CHARS) for number in shown]
     strength, dark = strengths(values, measure), _is_dark()
     styles = [[cell_style(cell, is_dark=dark) for cell in line] for line in strength.tolist()]
-    return pd.DataFrame(values, labels, names), pd.DataFrame(styles, labels, names)
+    frame, style = pd.DataFrame(values, columns=names), pd.DataFrame(styles, columns=names)
+    frame.insert(0, _TOPIC, labels)
+    style.insert(0, _TOPIC, "")
+    return frame, style
 
 
 def _distinct(names: list[str]) -> list[str]:

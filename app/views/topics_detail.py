@@ -243,7 +243,7 @@ def _draw_near(current: "CurrentTopics", topic: "Topic") -> None:
         return
     numbers = [number for number, _ in near]
     labels = [topic_name(current.stored.topic(number)) for number in numbers]
-    frame = pd.DataFrame({"label": labels, "cosine": [cosine for _, cosine in near]})
+    frame = pd.DataFrame({"cosine": [cosine for _, cosine in near], "label": labels})
     key = f"topic_near_{current.stored.id}_{topic.number}"
     st.dataframe(
         frame,

@@ -37,11 +37,10 @@ def draw_first(opened: session.Opened) -> None:
         if not passages:
             st.text("The corpus holds no passages to find them in.")
             return
-        start, options = st.columns([1, 3])
-        with start:
+        with st.container(horizontal=True):
             _draw_start(opened, is_primary=True)
-        with options.popover("Options", icon=":material/tune:"):
-            _draw_options(opened)
+            with st.popover("Options", icon=":material/tune:"):
+                _draw_options(opened)
         method = _method(opened)
         seconds = _START_S + passages / _PASSAGES_A_SECOND[method]
         st.caption(
@@ -143,7 +142,7 @@ def _draw_progress(opened: session.Opened, watched: str) -> None:
             _look_at_newest(opened)
         st.rerun()
     with st.container(border=True, key="finding"):
-        text, button = st.columns([5, 1], vertical_alignment="center")
+        text, button = st.columns([7, 1], vertical_alignment="center")
         if state == "queued":
             text.text("Waiting for another job to end, then topics are found.")
         else:

@@ -45,24 +45,29 @@ def draw_table(opened: session.Opened, current: "CurrentTopics") -> None:
         height=min(_MOST_PX, _HEADER_PX + _ROW_PX * len(rows)),
         placeholder="",
         alt="Topics by size",
-        column_config=_columns(float(frame["share"].max())),
+        column_config=_columns(_most_share(rows)),
     )
+
+
+def _most_share(rows: list[dict[str, Any]]) -> float:
+    """Of the topics; noise may hold more than all of them."""
+    return max((row["share"] for row in rows if row["number"] is not None), default=1.0)
 
 
 def _columns(most: float) -> dict[str, Any]:
     config = st.column_config
     return {
         "number": config.NumberColumn("#", width=40, help="Number of the topic, in filters too: topic = 3."),
-        "label": config.TextColumn("Topic", width=220),
+        "label": config.TextColumn("Topic", width=270),
         "passages": config.NumberColumn(
-            "Passages", width=72, format="localized", help=TOPIC_HELP["passages"]
+            "Passages", width=70, format="localized", help=TOPIC_HELP["passages"]
         ),
         "here": config.NumberColumn("Here", width=60, format="localized", help=TOPIC_HELP["here"]),
         "share": config.ProgressColumn(
-            "Share", width=90, format="percent", max_value=max(most, 1e-9), help=TOPIC_HELP["share"]
+            "Share", width=80, format="percent", max_value=max(most, 1e-9), help=TOPIC_HELP["share"]
         ),
-        "cohesion": config.NumberColumn("Cohesion", width=72, format="%.2f", help=TOPIC_HELP["cohesion"]),
-        "stability": config.NumberColumn("Stability", width=72, format="%.2f", help=TOPIC_HELP["stability"]),
+        "cohesion": config.NumberColumn("Cohesion", width=70, format="%.2f", help=TOPIC_HELP["cohesion"]),
+        "stability": config.NumberColumn("Stability", width=70, format="%.2f", help=TOPIC_HELP["stability"]),
         "exemplar": config.TextColumn("Most central passage", width=240, help=TOPIC_HELP["exemplar"]),
     }
 
