@@ -6,6 +6,7 @@ from streamlit.navigation.page import StreamlitPage
 from app import session
 from app.theme import FAVICON, PAGE_STYLE
 from app.views import corpora, health, search, sign_in, topics
+from app.views import map as map_page
 from app.views.messages import guarded, linked, show_link_notes
 from app.views.scope import draw_bar
 from app.views.tray import draw_tray
@@ -48,6 +49,9 @@ def _pages() -> dict[str, StreamlitPage]:
             icon=":material/search:",
             url_path="search",
             default=True,
+        ),
+        "map": st.Page(
+            guarded(linked(map_page.page)), title="Map", icon=":material/scatter_plot:", url_path="map"
         ),
         "topics": st.Page(
             guarded(linked(topics.page)), title="Topics", icon=":material/category:", url_path="topics"

@@ -74,13 +74,13 @@ def _picture(
         points.y,
         colour_points(searcher, points, colour),
         f"Map of {searcher.collection.settings.name}",
-        _notes(searcher, stored, points),
+        notes_of(searcher, stored, points),
         titles,
     )
     return {".svg": to_svg, ".png": to_png, ".html": to_html}[ending](picture)
 
 
-def _notes(searcher: "Searcher", stored: "StoredMap", points: "MapPoints") -> tuple[str, ...]:
+def notes_of(searcher: "Searcher", stored: "StoredMap", points: "MapPoints") -> tuple[str, ...]:
     """Where the picture comes from, so that it can be made again."""
     recipe, facts, settings = stored.build.recipe, stored.build.facts, searcher.collection.settings
     trust = facts.get("mean_trust")
@@ -95,7 +95,7 @@ def _notes(searcher: "Searcher", stored: "StoredMap", points: "MapPoints") -> tu
     ]
     made = datetime.fromisoformat(stored.build.created_at).strftime("%Y-%m-%d")
     origin = (
-        f"map {stored.id} of {made}, version {searcher.snapshot.publication.number}, "
+        f"map {stored.id or '(kept nowhere)'} of {made}, version {searcher.snapshot.publication.number}, "
         f"encoder {settings.encoder_fingerprint[:8]}"
     )
     return ", ".join(parts), origin

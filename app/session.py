@@ -42,6 +42,7 @@ from indexer.collection import DERIVED_FOLDER
 from indexer.hits import SearchResult
 
 if TYPE_CHECKING:
+    from indexer.maps.points import MapPoints
     from indexer.selection import Selected, Selection
 
 
@@ -274,7 +275,21 @@ def selected(opened: Opened) -> "Selected":
 
     asked = selection()
     key = (astuple(asked), state_beside(opened.collection.path))
-    return derived(opened, "selected", key, lambda: select_rows(opened.searcher, asked))
+    return derived(
+        opened,
+        "selected",
+        key,
+        lambda: select_rows(opened.searcher, asked, points=_unstored_points(opened, asked)),
+    )
+
+
+def _unstored_points(opened: Opened, asked: "Selection") -> "MapPoints | None":
+    """The points of the map that an outline lies on, where that map is stored nowhere; else None."""
+    if not asked.polygon or asked.map_id:
+        return None
+    from app.map_session import draft_points
+
+    return draft_points(opened)
 
 
 def tray(opened: Opened) -> Tray:
