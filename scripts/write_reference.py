@@ -59,6 +59,8 @@ def parts() -> dict[str, Callable[[], str]]:
         "segment": lambda: field_table("indexer/storage/manifest.py", "SegmentEntry"),
         "effort": lambda: field_table("indexer/segments/segment.py", "Effort"),
         "rows": write_row_fields,
+        "build": lambda: field_table("indexer/derived.py", "Build"),
+        "topic": lambda: field_table("indexer/topics/stored.py", "Topic", with_defaults=False),
         "encoder": lambda: field_table("encoder/config.py", "EncoderConfig"),
         "encoder-base": lambda: field_table("encoder/config.py", "BaseReference"),
         "encoder-prompts": lambda: field_table("encoder/config.py", "Prompts"),
@@ -90,6 +92,15 @@ def parts() -> dict[str, Callable[[], str]]:
             "indexer/search.py",
             [f"Searcher.{name}" for name in ("search", "search_batch", "document")],
         ),
+        "python-whole": lambda: (
+            write_functions("indexer/health/examine.py", ["examine", "examine_vectors"])
+            + write_functions("indexer/maps/build.py", ["build_from"])
+            + write_functions("indexer/topics/build.py", ["build_topics"])
+            + write_functions("indexer/selection.py", ["select_rows"])
+        ),
+        "map-recipe": lambda: field_table("indexer/maps/build.py", "MapRecipe"),
+        "health-parts": lambda: field_table("indexer/health/examine.py", "Parts"),
+        "selection": lambda: field_table("indexer/selection.py", "Selection"),
     }
 
 
@@ -261,9 +272,18 @@ def field_table(file: str, name: str, *, with_defaults: bool = True, only: list[
         field, kind = ast.unparse(entry.target), ast.unparse(entry.annotation)
         meaning = told.get(field) or _comment(file, entry)
         meaning = (meaning + _rule(entry.value)).removeprefix("; ")
-        default = f" {_default(entry.value)} |" if has_default else ""
+        default = f" {_default(_constant(file, entry.value))} |" if has_default else ""
         rows.append(f"| `{field}` | {_cell(kind)} |{default} {_cell(meaning).rstrip('.')} |")
     return "\n".join(rows)
+
+
+def _constant(file: str, value: ast.expr | None) -> ast.expr | None:
+    """What a name stands for that the file gives a plain value; anything else as it is."""
+    if isinstance(value, ast.Name) and value.id != "FORMAT":
+        for node in _module(file).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == value.id:
+                return node.value
+    return value
 
 
 def _default(value: ast.expr | None) -> str:
