@@ -42,10 +42,12 @@ def fusion_rule(found: Explanation) -> str:
     if fusion is None or found.dense is None:
         return ""
     keyword = found.keyword.score if found.keyword else 0.0
-    return (
-        f"{fusion.weight:.2f} × ({found.dense.score:.3f} − {fusion.low:.3f}) / ({fusion.high:.3f} − {fusion.low:.3f})"
-        f" + {1 - fusion.weight:.2f} × {keyword:.3f} / {fusion.top:.3f}"
-    )
+    dense = "1"  # all candidates are equally close
+    if fusion.high > fusion.low:
+        low, high = f"{fusion.low:.3f}", f"{fusion.high:.3f}"
+        dense = f"({found.dense.score:.3f} − {low}) / ({high} − {low})"
+    words = f"{keyword:.3f} / {fusion.top:.3f}" if fusion.top > 0 else "0"
+    return f"{fusion.weight:.2f} × {dense} + {1 - fusion.weight:.2f} × {words}"
 
 
 def share_sentence(shares: Sequence[float]) -> str:
