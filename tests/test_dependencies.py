@@ -23,6 +23,7 @@ _NOT_IMPORTED = {
     "pre-commit": "a command of CONTRIBUTING.md",
     "ruff": "a command of the Makefile",
     "hatchling": "the build backend",
+    "authlib": "st.login of streamlit imports it",
     "accelerate": "the Trainer of transformers imports it",
     "tensorboard": "the Trainer of transformers writes by it",
 }
