@@ -8,7 +8,16 @@ from app.curves import VIEWS, Layer, chart_text, spectrum_chart
 from app.display import one_line
 from app.formats import count, plural
 from app.health_text import origin_line, row_name
-from app.health_words import DASH, TRIAL_COLUMNS, evidence, layer_of, random_layer, shown, trial_cells
+from app.health_words import (
+    DASH,
+    MEASURES,
+    TRIAL_COLUMNS,
+    evidence,
+    layer_of,
+    random_layer,
+    shown,
+    trial_cells,
+)
 from app.palette import STATE_COLOURS
 from app.svg_chart import svg_chart
 from encoder.spectrum.comparison import compare
@@ -25,7 +34,7 @@ h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem }
 figure { margin: 0 } svg { width: 100%; height: auto }
 table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums } small { opacity: .8; display: block }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } small { opacity: .8; display: block }
 .scroll { overflow-x: auto }
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -106,7 +115,10 @@ def _evidence(report: "HealthReport") -> str:
 def _comparison(report: "HealthReport", other: "HealthReport") -> str:
     found = compare(report.examination.diagnosis, other.examination.diagnosis)
     rows = [
-        [one.measure, *(shown(one.measure, value) for value in (one.first, one.second, one.difference))]
+        [
+            MEASURES.get(one.measure, (one.measure.replace("_", " "), ""))[0],
+            *(shown(one.measure, value) for value in (one.first, one.second, one.difference)),
+        ]
         for one in found.measures
     ]
     notes = "".join(f"<p>{_text(note)}</p>" for note in found.notes)

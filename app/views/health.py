@@ -47,7 +47,7 @@ def page() -> None:
     with st.spinner("Looking at the vectors …"):
         first = health_session.first_look(opened)
     card = st.empty()
-    _draw_verdict(card, first.verdict, first, is_final=False)
+    _draw_verdict(card, first.verdict, first)
     if not first.examined:
         st.text("There are no passages to look at; take off what narrows the view.")
         return
@@ -61,7 +61,7 @@ def page() -> None:
     below = st.container()
     with below, st.spinner("Looking for neighbours, duplicates and outliers …", show_time=True):
         report = health_session.full_report(opened)
-    _draw_verdict(card, report.examination.verdict, first, is_final=True, report=report)
+    _draw_verdict(card, report.examination.verdict, first, report=report)
     with numbers.container():
         draw_numbers(report.examination.diagnosis, report)
     with below:
@@ -73,12 +73,11 @@ def _draw_verdict(
     verdict: "Verdict",
     first: health_session.FirstLook,
     *,
-    is_final: bool,
     report: "HealthReport | None" = None,
 ) -> None:
     """The word with icon and colour, the sentence, what was looked at, and what to do."""
     state = verdict.state
-    with card.container(border=True, key="verdict" if is_final else "first_verdict"):
+    with card.container(border=True, key="verdict" if report else "first_verdict"):
         word, text = st.columns([1, 5], vertical_alignment="center")
         # Colour alone says nothing: icon and word say the same.
         word.html(
@@ -89,30 +88,36 @@ def _draw_verdict(
             sentence = verdict.sentence.partition(": ")[2] or verdict.sentence
             st.markdown(f":material/{STATE_ICONS[state]}: **{_capital(sentence)}**")
             st.text(clean_for_display(_looked_at(first)))
-        if not is_final:
+        _draw_reasons(verdict)
+        if report is None:
             st.caption("From the spectrum alone; neighbours and duplicates follow.")
-        elif report is not None:
-            _draw_advice(verdict, report)
+        else:
+            _draw_files(report)
 
 
-def _draw_advice(verdict: "Verdict", report: "HealthReport") -> None:
-    advice, files = st.columns([5, 1], vertical_alignment="top")
-    with advice:
-        reasons = [
-            reason.sentence for reason in verdict.reasons if reason.state not in ("healthy", "cannot tell")
-        ]
-        if reasons:
-            st.caption("Why")
-            for sentence in reasons:
-                st.text(f"• {sentence}")
-        if verdict.advice:
-            st.caption("What to do")
-            for sentence in verdict.advice:
-                st.text(f"• {sentence}")
-        elif verdict.state == "healthy":
+def _draw_reasons(verdict: "Verdict") -> None:
+    """Why, and what to do, side by side."""
+    reasons = [
+        reason.sentence for reason in verdict.reasons if reason.state not in ("healthy", "cannot tell")
+    ]
+    if not reasons and not verdict.advice:
+        if verdict.state == "healthy":
             st.caption(
                 "Nothing needs doing. A verdict is on the shape of the space, not on what is found in it."
             )
+        return
+    for column, title, lines in zip(
+        st.columns(2, gap="medium"), ("Why", "What to do"), (reasons, verdict.advice), strict=True
+    ):
+        if lines:
+            column.caption(title)
+            column.text("\n".join(f"• {line}" for line in lines))
+
+
+def _draw_files(report: "HealthReport") -> None:
+    """The report to take along."""
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        files = st.container(width=160)
     with files.popover("Report", icon=":material/download:", width="stretch", key="health_files"):
         name = report.origin.name
         st.download_button(

@@ -148,8 +148,8 @@ def _draw_side_by_side(opened: session.Opened, spec: str) -> None:
                 [
                     {
                         "#": hit.rank,
-                        "Title": shorten(one_line(hit.title or hit.text), TITLE_CHARS),
                         "": _CHANGES[hit.change],
+                        "Title": shorten(one_line(hit.title or hit.text), TITLE_CHARS),
                     }
                     for hit in rows
                 ]
@@ -157,6 +157,10 @@ def _draw_side_by_side(opened: session.Opened, spec: str) -> None:
             hide_index=True,
             height="content",
             key=f"side_{title}",
+            column_config={
+                "#": st.column_config.NumberColumn(width=36),
+                "": st.column_config.TextColumn(width=52, help="Beside the other list."),
+            },
         )
 
 

@@ -95,7 +95,9 @@ class Verdict:
     @property
     def advice(self) -> tuple[str, ...]:
         """What to do, the most urgent first, each once."""
-        return tuple(dict.fromkeys(reason.advice for reason in self.reasons if reason.advice))
+        said = dict.fromkeys(reason.advice for reason in self.reasons if reason.advice)
+        # What another piece of advice begins with, it says as well.
+        return tuple(one for one in said if not any(other != one and other.startswith(one) for other in said))
 
 
 def judge(
@@ -157,7 +159,7 @@ def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
             "n90_share",
             n90 / expected_n90,
             Band(True, _LOW_N90, _COLLAPSED_N90),
-            f"{n90} directions hold 90% of the variance; random rows need {expected_n90}.",
+            f"{n90} direction{' holds' if n90 == 1 else 's hold'} 90% of the variance; random rows need {expected_n90}.",
             _TRAIN,
         )
     random_share = reference.first_direction or 0.0
@@ -265,7 +267,11 @@ def _evidence(diagnosis: Diagnosis, reasons: tuple[Finding, ...], worst: State) 
     ]
     for reason in reasons:
         if reason.state == worst != "healthy" and reason.measure not in ("rank_share", "first_direction"):
-            parts.append(f"{diagnosis.n90} hold 90%" if reason.measure == "n90_share" else _short(reason))
+            parts.append(
+                f"{diagnosis.n90} {'holds' if diagnosis.n90 == 1 else 'hold'} 90%"
+                if reason.measure == "n90_share"
+                else _short(reason)
+            )
     return "; ".join(parts)
 
 

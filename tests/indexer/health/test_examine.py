@@ -8,6 +8,8 @@ import pytest
 from encoder.errors import InputError, ShapeError, UsageError
 from encoder.spectrum import examine as examine_rows
 from indexer.health.examine import Parts, examine, examine_vectors
+from indexer.health.lengths import cut_report, length_report
+from indexer.health.memory import look_at_memory, merged_by_likeness
 from indexer.health.report import report_to_json
 from indexer.health.vector_files import open_vectors
 from indexer.search import Searcher
@@ -123,3 +125,39 @@ def test_a_pickle_is_no_vectors(tmp_path):
     np.save(tmp_path / "v.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(InputError, match="cannot be read"):
         open_vectors(tmp_path / "v.npy")
+
+
+def test_memory_states_that_are_alike_may_be_merged_without_loss():
+    states = np.random.default_rng(0).normal(size=(30, 1, 6)).repeat(4, axis=1)
+    merged = merged_by_likeness(states)
+    assert [each.clusters for each in merged] == [4, 2]
+    assert [each.overlap for each in merged] == [1.0, 1.0]
+    assert merged[0].effective_rank == pytest.approx(merged[1].effective_rank)
+
+
+def test_an_odd_state_weighs_more_once_the_others_are_merged():
+    rng = np.random.default_rng(0)
+    states = np.repeat(rng.normal(size=(60, 1, 6)), 4, axis=1)
+    states[:, 3] = 3 * rng.normal(size=(60, 6))
+    plain, two = merged_by_likeness(states)
+    assert plain.overlap == 1.0 and two.overlap < 0.95
+
+
+def test_nothing_chosen_has_no_memory_tokens(space):
+    with pytest.raises(InputError, match="there is no passage"):
+        look_at_memory(space, np.zeros(0, np.uint64))
+
+
+def test_lengths_are_the_encoders_tokens(tmp_path):
+    from tests.conftest import WordEmbedder
+
+    encoder = WordEmbedder(dimension=16)
+    words = [f"w{at}" for at in range(60)]
+    documents = [doc(f"d{at}", " ".join(words[at % 7 : at % 7 + 4 + at % 5 * 8])) for at in range(100)]
+    collection, _ = new_collection(tmp_path / "c", documents, encoder=encoder, window=64, overlap=0)
+    searcher = Searcher(collection, encoder)
+    found = length_report(searcher, searcher.snapshot.row_ids())
+    tokens = encoder.tokenize([document.text for document in documents])
+    assert (found.bins[0].least, found.bins[-1].most) == (min(map(len, tokens)), max(map(len, tokens)))
+    cut = cut_report(searcher, searcher.snapshot.row_ids())
+    assert [each.tokens for each in cut] == [16, 32] and {each.n for each in cut} == {20}
