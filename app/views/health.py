@@ -78,7 +78,7 @@ def _draw_verdict(
     """The word with icon and colour, the sentence, what was looked at, and what to do."""
     state = verdict.state
     with card.container(border=True, key="verdict" if report else "first_verdict"):
-        word, text = st.columns([1, 5], vertical_alignment="center")
+        word, text, files = st.columns([2, 8, 2], vertical_alignment="center")
         # Colour alone says nothing: icon and word say the same.
         word.html(
             f'<div role="status" style="background:{STATE_COLOURS[state]};color:#fff;border-radius:.5rem;'
@@ -92,7 +92,8 @@ def _draw_verdict(
         if report is None:
             st.caption("From the spectrum alone; neighbours and duplicates follow.")
         else:
-            _draw_files(report)
+            with files:
+                _draw_files(report)
 
 
 def _draw_reasons(verdict: "Verdict") -> None:
@@ -116,9 +117,7 @@ def _draw_reasons(verdict: "Verdict") -> None:
 
 def _draw_files(report: "HealthReport") -> None:
     """The report to take along."""
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        files = st.container(width=160)
-    with files.popover("Report", icon=":material/download:", width="stretch", key="health_files"):
+    with st.popover("Report", icon=":material/download:", width="stretch", key="health_files"):
         name = report.origin.name
         st.download_button(
             "HTML file",
