@@ -29,7 +29,7 @@ _KIND_HELP = (
     "Most central: by falling cosine to the centre of the topic. Unlike each other: central passages whose texts "
     "differ. Hardly fitting: passages that another topic claims almost as much."
 )
-_PAGES = (("map", "Show on map", ":material/scatter_plot:"), ("search", "Search in it", ":material/search:"))
+_PAGES = (("map", "Map it", ":material/scatter_plot:"), ("search", "Search in it", ":material/search:"))
 
 
 def draw_topic(opened: session.Opened, current: "CurrentTopics") -> None:
@@ -105,7 +105,7 @@ def _draw_actions(
                 )
         origin = Origin("topic", topic_name(stored.topic(number)), opened.version)
         st.button(
-            "Add to tray",
+            "To tray",
             icon=":material/inbox:",
             key="topic_tray",
             disabled=not rows.size,
@@ -250,7 +250,7 @@ def _draw_near(current: "CurrentTopics", topic: "Topic") -> None:
         key=key,
         hide_index=True,
         on_select=partial(_take_near, key, numbers, exactly(current.stored)),
-        selection_mode="single-row",
+        selection_mode=["single-row", "single-cell"],
         height="content",
         alt="Nearest topics",
         column_config={
@@ -260,10 +260,11 @@ def _draw_near(current: "CurrentTopics", topic: "Topic") -> None:
             ),
         },
     )
-    st.caption("Tick one to go to it.")
+    st.caption("Click one to go to it.")
 
 
 def _take_near(key: str, numbers: list[int], run: dict[str, str]) -> None:
-    rows = st.session_state[key].selection.rows
-    if rows and rows[0] < len(numbers):
-        session.change(topics=(numbers[rows[0]],), **run)
+    chosen = st.session_state[key].selection
+    places = [row for row, _ in chosen.cells] + list(chosen.rows)
+    if places and places[0] < len(numbers):
+        session.change(topics=(numbers[places[0]],), **run)

@@ -41,7 +41,7 @@ def draw_table(opened: session.Opened, current: "CurrentTopics") -> None:
         key=key,
         hide_index=True,
         on_select=partial(_take_topic, key, numbers, stored),
-        selection_mode="single-row",
+        selection_mode=["single-row", "single-cell"],  # a click on a label picks its topic too
         height=min(_MOST_PX, _HEADER_PX + _ROW_PX * len(rows)),
         placeholder="",
         alt="Topics by size",
@@ -73,6 +73,8 @@ def _columns(most: float) -> dict[str, Any]:
 
 
 def _take_topic(key: str, numbers: list[int], stored: "StoredTopics") -> None:
-    rows = st.session_state[key].selection.rows
-    picked = (numbers[rows[0]],) if rows and rows[0] < len(numbers) else ()
+    chosen = st.session_state[key].selection
+    # A click on a cell leaves the mark where it was, so the cell says more.
+    places = [row for row, _ in chosen.cells] + list(chosen.rows)
+    picked = (numbers[places[0]],) if places and places[0] < len(numbers) else ()
     session.change(topics=picked, **exactly(stored))
