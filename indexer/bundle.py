@@ -7,6 +7,8 @@ import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from encoder.errors import InputError
 from indexer.export import write_rows
 from indexer.export_columns import ExtraColumn, extra_columns
@@ -61,7 +63,8 @@ def export_bundle(
         making = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
         for name in FILES[:2]:
             write_rows(searcher, making / name, selected.row_ids, extras=extras, report=report)
-        text = _readme(searcher, selection, selected, extras)
+        names = pq.read_schema(making / FILES[0]).names
+        text = _readme(searcher, selection, selected, extras, names)
         (making / FILES[2]).write_text(text, encoding="utf-8", newline="\n")
         if is_zip:
             _zip(making, target)
@@ -86,10 +89,16 @@ def _zip(folder: Path, target: Path) -> None:
     whole.replace(target)
 
 
-def _readme(searcher: Searcher, selection: Selection, selected: Selected, extras: list[ExtraColumn]) -> str:
+def _readme(
+    searcher: Searcher, selection: Selection, selected: Selected, extras: list[ExtraColumn], names: list[str]
+) -> str:
     settings = searcher.snapshot.collection.settings
     publication = searcher.snapshot.publication
-    names = ["id", "document_id", "title", "text", "start", "end", *(extra.name for extra in extras)]
+    # Names are those of the file: where two would be called alike, one has something in front.
+    own = len(names) - len(settings.columns) - len(extras)
+    computed = zip(names[own + len(settings.columns) :], (extra.name for extra in extras), strict=True)
+    kinds = [settings.columns[name] for name in settings.column_fields]  # in the order of the file
+    stored = zip(names[own:], kinds, strict=False)
     lines = [
         selected.sentence,
         "",
@@ -102,8 +111,9 @@ def _readme(searcher: Searcher, selection: Selection, selected: Selected, extras
         f"written      {datetime.now(UTC).isoformat(timespec='seconds')}",
         "",
         "Columns",
-        *(f"  {name:<12} {_MEANINGS[name]}" for name in names),
-        *(f"  {_line(name):<12} metadata, {kind}" for name, kind in settings.columns.items()),
+        *(f"  {name:<12} {_MEANINGS[name]}" for name in names[:own]),
+        *(f"  {_line(name):<12} metadata, {kind}" for name, kind in stored),
+        *(f"  {_line(name):<12} {_MEANINGS[meant]}" for name, meant in computed),
         "",
         *_recipes(searcher, selection, {extra.name for extra in extras}),
     ]

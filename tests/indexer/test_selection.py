@@ -219,6 +219,25 @@ def test_a_bundle_holds_both_tables_and_says_where_they_come_from(made, tmp_path
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("where", ["", "year < 0"])
+def test_the_readme_of_a_bundle_names_every_column_of_the_table_once(made, tmp_path, where):
+    export_bundle(made[0], Selection(where=where), tmp_path / "bundle")
+    columns = pq.read_schema(tmp_path / "bundle" / "passages.parquet").names
+    told = (tmp_path / "bundle" / "README.txt").read_text().partition("\nColumns\n")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in told.splitlines()] == columns
+
+
+def test_a_column_that_is_called_as_ours_keeps_its_name_in_a_bundle(tmp_path):
+    collection, encoder = new_collection(tmp_path / "c", [doc("a", tags="wet")], columns={"tags": "string"})
+    tags.add_tag(collection, "seen", ["a"])
+    export_bundle(Searcher(collection, encoder), Selection(), tmp_path / "bundle")
+    row = pq.read_table(tmp_path / "bundle" / "passages.parquet").to_pylist()[0]
+    assert row["tags"] == "wet" and row["derived.tags"] == ["seen"]
+    readme = (tmp_path / "bundle" / "README.txt").read_text()
+    assert "\n  tags         metadata, string\n" in readme
+    assert "\n  derived.tags that people put on the document\n" in readme
+
+
 def test_a_bundle_replaces_no_folder_and_leaves_nothing_when_it_fails(made, tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()
