@@ -18,6 +18,7 @@ from encoder.errors import InputError, Llm2CompError
 _PASTED, _ANSWERS = "pasted_queries", "pasted_answers"
 _HITS_EACH = 10
 _SHOWN_HITS = 3
+_HIT_PX, _QUERY_PX = 270, 230
 _MIME = {"csv": "text/csv", "jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.parquet"}
 
 
@@ -79,9 +80,9 @@ def _draw_answers(answers: list[Answer], corpus: str) -> None:
         hide_index=True,
         height=min(420, 38 + 35 * len(answers)),
         column_config={
-            "query": st.column_config.TextColumn("Query", width="medium"),
-            "hits": st.column_config.NumberColumn("Hits", width="small"),
-            "score": st.column_config.NumberColumn("Best score", format="%.3f", width="small"),
+            "query": st.column_config.TextColumn("Query", width=_QUERY_PX),
+            "hits": st.column_config.NumberColumn("Hits", width=60),
+            "score": st.column_config.NumberColumn("Best score", format="%.3f", width=90),
             **{
                 f"hit {place}": st.column_config.TextColumn(f"#{place}")
                 for place in range(1, _SHOWN_HITS + 1)

@@ -62,8 +62,9 @@ def _draw_table(shown: list[Hit], words: Sequence[str], tags: Mapping[str, tuple
     view = session.view()
     ids = [hit.id for hit in shown]
     start = ids.index(view.row) if view.row in ids else 0
+    lines = _lines(shown, words, tags)
     event = st.dataframe(
-        pd.DataFrame(_lines(shown, words, tags)),
+        pd.DataFrame(lines),
         # Selected rows are positions in this very table, so another table needs another key.
         key=f"hits_{abs(hash(tuple(ids)))}",
         hide_index=True,
@@ -76,7 +77,7 @@ def _draw_table(shown: list[Hit], words: Sequence[str], tags: Mapping[str, tuple
             "rank": st.column_config.NumberColumn("#", width=44),
             "score": st.column_config.NumberColumn("Score", format="%.3f", width=64, help=SCORE_HELP),
             "title": st.column_config.TextColumn("Title", width=215),
-            "passage": st.column_config.TextColumn("Best passage", width=330),
+            "passage": st.column_config.TextColumn("Best passage", width=230 if "tags" in lines[0] else 330),
             "tags": st.column_config.TextColumn("Tags", width=100),
         },
     )

@@ -65,6 +65,19 @@ def home(tmp_path_factory):
         for number in range(36)
     ]
     make_collection(home / "collections" / "places", rows)
+    # One in which tests may write things down, so that the others find what they expect.
+    make_collection(
+        home / "collections" / "written",
+        [
+            {
+                "id": f"d{n}",
+                "title": f"The {word} {n}",
+                "text": f"A {word} near the city, number {n}.",
+                "kind": word,
+            }
+            for n, word in enumerate(subjects[:3] * 4)
+        ],
+    )
     evil = {"id": EVIL[:40], "title": EVIL, "text": EVIL, "topic": EVIL, "=cmd": EVIL, "**col**": EVIL}
     make_collection(home / "collections" / "evil", [evil])
     return home
