@@ -3,6 +3,7 @@
 Plotly reads a small part of HTML in every text, so every text that is not ours is escaped here.
 """
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -20,6 +21,7 @@ PLOTLY_CONFIG: dict[str, Any] = {
 }
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _LONGEST_NAME = 60
+_FEW_POWERS = 3
 
 
 def safe_text(text: str, width: int = _LONGEST_NAME) -> str:
@@ -62,7 +64,7 @@ def line_figure(chart: Chart, *, is_dark: bool, height: int = 380) -> Any:
     figure.update_yaxes(
         title_text=chart.y_label,
         type="log" if chart.is_y_log else "linear",
-        dtick=_few_ticks(chart) if chart.is_y_log else None,
+        **_log_ticks(chart),
     )
     return figure
 
@@ -147,10 +149,15 @@ def _layout(height: int) -> dict[str, Any]:
     }
 
 
-def _few_ticks(chart: Chart) -> Any:
-    """1, 2, 5 of every power of ten over a few powers, else whole powers; Plotly alone writes every digit."""
+def _log_ticks(chart: Chart) -> dict[str, Any]:
+    """1, 2 and 5 of each power of ten where few powers are seen, written out: Plotly would write bare 2 and 5."""
     values = [float(value) for curve in chart.curves for value in curve.y if value > 0]
-    return "D2" if values and max(values) < 1e3 * min(values) else 1
+    if not chart.is_y_log or not values:
+        return {}
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    digits = (1, 2, 5) if high - low <= _FEW_POWERS else (1,)
+    ticks = [digit * 10.0**power for power in range(low, high + 1) for digit in digits]
+    return {"tickvals": ticks, "ticktext": [f"{tick:.3g}" for tick in ticks]}
 
 
 def _tick(chart: Chart) -> Any:

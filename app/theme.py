@@ -15,8 +15,14 @@ STREAMLIT_THEME = {
     "theme.showWidgetBorder": True,
 }
 
-# Streamlit leaves 6 rem above a page; the search field belongs near the top.
-PAGE_STYLE = "<style>.stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }</style>"
+# Streamlit leaves 6 rem above a page; the search field belongs near the top. Without chips the bar holds two buttons at
+# the right, which stand beside the title instead of above it.
+PAGE_STYLE = """<style>
+.stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
+.st-key-scope { position: relative; z-index: 1; }
+.st-key-scope:not(:has([class*="st-key-chip_"])) { margin-bottom: -5.25rem; pointer-events: none; }
+.st-key-scope:not(:has([class*="st-key-chip_"])) button { pointer-events: auto; }
+</style>"""
 
 # Our own favicon as text: a Material icon given to a page would be fetched from a font server as the favicon.
 FAVICON = (

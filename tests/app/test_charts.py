@@ -98,3 +98,8 @@ def test_the_reference_is_told_by_dash_and_colour():
     own, reference = line_figure(chart, is_dark=False).data
     assert (own.line.dash, reference.line.dash) == ("solid", "dash")
     assert own.line.color != reference.line.color
+
+
+def test_ticks_of_a_logarithm_are_written_out():
+    chart = spectrum_chart([layer([1.0, 0.25, 0.01])], "singular values", is_centred=True)
+    assert list(line_figure(chart, is_dark=False).layout.yaxis.ticktext)[:4] == ["0.1", "0.2", "0.5", "1"]
