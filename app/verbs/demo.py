@@ -49,7 +49,21 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from app.server import serve
 
+    _start_overviews(collection)
     return serve([collection.path], port=args.port)
+
+
+def _start_overviews(collection: Any) -> None:
+    """Topics and a map, made beside the page while somebody reads it; each page says how far its own is."""
+    from importlib.util import find_spec
+
+    from app import jobs
+    from indexer.derived import list_builds
+
+    if not list_builds(collection, "topics"):
+        jobs.start_once("topics", collection.path)
+    if not list_builds(collection, "map") and find_spec("umap"):  # by PCA the page makes one itself
+        jobs.start_once("map", collection.path)
 
 
 def _demo_collection(args: argparse.Namespace) -> Any:

@@ -150,19 +150,19 @@ def _mean_phrases(table: PhraseTable) -> float:
 def labels(keyphrases: Iterable[Keyphrases]) -> list[str]:
     """A label of three phrases for each topic, no two alike."""
     found: list[str] = []
-    taken: set[str] = set()
+    taken: set[frozenset[str]] = set()  # the same phrases in another order are the same label to a reader
     for phrases in keyphrases:
         names = [phrase for phrase, _ in phrases]
-        label = ", ".join(names[:LABEL_PHRASES]) or "without a common phrase"
+        chosen = names[:LABEL_PHRASES] or ["without a common phrase"]
         more = LABEL_PHRASES
-        while label in taken and more < len(names):
-            label = ", ".join([*names[: LABEL_PHRASES - 1], names[more]])
+        while frozenset(chosen) in taken and more < len(names):
+            chosen = [*names[: LABEL_PHRASES - 1], names[more]]
             more += 1
         number = 2
-        unnumbered = label
-        while label in taken:
-            label = f"{unnumbered} ({number})"
+        last = chosen[-1]
+        while frozenset(chosen) in taken:
+            chosen = [*chosen[:-1], f"{last} ({number})"]
             number += 1
-        taken.add(label)
-        found.append(label)
+        taken.add(frozenset(chosen))
+        found.append(", ".join(chosen))
     return found

@@ -174,3 +174,10 @@ def test_a_damaged_phrase_table_is_refused(tmp_path, old, new):
     file.write_text(content.replace(old, new))
     with pytest.raises(CollectionError, match="phrases.json is damaged"):
         read_phrases(tmp_path)
+
+
+def test_the_same_phrases_in_another_order_are_no_second_label():
+    first = [("vision", 3.0), ("language", 2.0), ("model", 1.0)]
+    second = [("model", 3.0), ("vision", 2.0), ("language", 1.0), ("caption", 0.5)]
+    assert labels([first, second]) == ["vision, language, model", "model, vision, caption"]
+    assert labels([first, second[:3]]) == ["vision, language, model", "model, vision, language (2)"]
