@@ -97,7 +97,7 @@ def _draw_actions(
     stored = current.stored
     named = {**exactly(stored), "topics": (number,)}
     pages = (*_PAGES, ("health", "Diagnose it", ":material/monitor_heart:"))
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall"):
         for page, label, icon in pages:
             if page in st.session_state.get(session.PAGES, {}):
                 st.button(

@@ -45,7 +45,7 @@ def draw_table(opened: session.Opened, current: "CurrentTopics") -> None:
         height=min(_MOST_PX, _HEADER_PX + _ROW_PX * len(rows)),
         placeholder="",
         alt="Topics by size",
-        column_config=_columns(_most_share(rows)),
+        column_config=_columns(_most_share(rows), is_narrowed=looked_at is not None),
     )
 
 
@@ -54,11 +54,11 @@ def _most_share(rows: list[dict[str, Any]]) -> float:
     return max((row["share"] for row in rows if row["number"] is not None), default=1.0)
 
 
-def _columns(most: float) -> dict[str, Any]:
+def _columns(most: float, *, is_narrowed: bool) -> dict[str, Any]:
     config = st.column_config
     return {
         "number": config.NumberColumn("#", width=40, help="Number of the topic, in filters too: topic = 3."),
-        "label": config.TextColumn("Topic", width=270),
+        "label": config.TextColumn("Topic", width=210 if is_narrowed else 270),
         "passages": config.NumberColumn(
             "Passages", width=70, format="localized", help=TOPIC_HELP["passages"]
         ),
