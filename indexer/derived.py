@@ -162,6 +162,30 @@ def read_build(collection: Collection, kind: str, identifier: str) -> Build:
     return build
 
 
+def damaged_builds(collection: Collection, kind: str, *, quick: bool) -> list[CollectionError]:
+    """What is wrong with the builds of a kind, one error each; they can be removed and made anew.
+
+    Args:
+        collection: to look into.
+        kind: "map" or "topics".
+        quick: by sizes alone; else the content of every file is hashed.
+    """
+    found = []
+    for folder in sorted((collection.path / DERIVED_FOLDER).glob(f"{kind}-*")):
+        identifier = folder.name.removeprefix(f"{kind}-")
+        if not _ID.fullmatch(identifier):
+            continue
+        try:
+            build = read_build(collection, kind, identifier)
+            for name, described in build.files.items():
+                if not quick and atomic.sha256_file(folder / name) != described.get("sha256"):
+                    raise damaged(folder / name, "its content is not what was written")
+        except (CollectionError, InputError) as error:
+            fix = f"remove it: llm2comp {kind} {collection.path} --remove {identifier}"
+            found.append(CollectionError(error.what, error.where, fix))
+    return found
+
+
 def remove_build(collection: Collection, kind: str, identifier: str) -> None:
     """Deletes a build that a person no longer wants.
 

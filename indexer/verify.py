@@ -12,6 +12,7 @@ import pyarrow as pa
 from encoder import atomic
 from encoder.errors import CollectionError
 from indexer.collection import Collection
+from indexer.derived import damaged_builds
 from indexer.ingest.known import document_hash
 from indexer.ingest.rows import passage_id_of
 from indexer.own_encoder import own_transform
@@ -73,6 +74,10 @@ def verify(collection: Collection, *, quick: bool = False, report: Report = sile
             )
         if not quick and not damaged:  # of damaged files no row would tell more
             findings += _guarded(str(store.path), lambda: _check_rows(collection, store, report))
+        for kind in ("map", "topics"):
+            findings += [
+                Finding(e.what, e.where, e.fix) for e in damaged_builds(collection, kind, quick=quick)
+            ]
     except CollectionError as error:
         findings.append(Finding(error.what, error.where, error.fix))
     return findings

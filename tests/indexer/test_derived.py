@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from tests.indexer.making import new_collection, numbered
 
 from encoder.errors import CollectionError, InputError
 from indexer import derived, retention
+from tests.indexer.making import new_collection, numbered
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_a_failing_write_leaves_nothing(collection):
         (folder / "half").write_bytes(b"x")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = sorted(os.listdir(collection.path / "derived"))
+    before = sorted((collection.path / "derived").iterdir())
     with pytest.raises(CollectionError, match="disk"):
         derived.write_build(collection, "map", version=1, recipe={}, facts={}, write=write)
-    assert sorted(os.listdir(collection.path / "derived")) == before
+    assert sorted((collection.path / "derived").iterdir()) == before
 
 
 @pytest.mark.parametrize("identifier", ["", "../../x", "0123456", "0123456g", "a" * 9, "\0" * 8])
@@ -116,3 +116,15 @@ def test_vectors_are_read_in_the_order_asked_for(collection):
     forward, backward = snapshot.vectors(ids), snapshot.vectors(ids[::-1])
     assert ids.size == 2 and np.array_equal(forward, backward[::-1])
     assert np.allclose(np.linalg.norm(forward, axis=1), 1, atol=2e-3)
+
+
+def test_verify_finds_a_changed_build_and_says_how_to_remove_it(collection):
+    build = _write(collection)
+    assert collection.verify() == []
+    (derived.build_folder(collection, "map", build.id) / "x.bin").write_bytes(b"abX")
+    assert collection.verify(quick=True) == []
+    (found,) = collection.verify()
+    assert "not what was written" in found.what
+    assert f"--remove {build.id}" in found.fix
+    (derived.build_folder(collection, "map", build.id) / "build.json").write_text("{")
+    assert "not JSON" in collection.verify(quick=True)[0].what
