@@ -276,14 +276,16 @@ def _sentence(
     slots = len(within)
     if slots == 1:
         return "There is one memory token: the embedding is its state."
+    alike = _off_diagonal(within)
     if groups and len(groups[0]) == slots:
         first = f"All {slots} memory tokens carry the same direction"
     elif groups:
         others = "".join(f", and so do {named(group)}" for group in groups[1:])
         first = f"Memory tokens {named(groups[0])} carry the same direction{others}"
+        alike = min(_off_diagonal(within[np.ix_(group, group)]) for group in groups)
     else:
         first = f"No two of the {slots} memory tokens carry the same direction"
-    first += f" (mean cosine {_off_diagonal(within):.2f})."
+    first += f" (mean cosine {alike:.2f})."
     if centred is None:
         return first
     shared = _off_diagonal(centred)

@@ -121,7 +121,7 @@ def test_memory_tokens_of_one_direction_are_named_from_one():
     memory = np.where(np.isin(np.arange(8), [2, 3, 4, 5, 6, 7])[None, :, None], base + 0.1 * noise, noise)
     report = examine_slots(memory)
     assert report.groups == ((2, 3, 4, 5, 6, 7),)
-    assert report.sentence.startswith("Memory tokens 3-8 carry the same direction (mean cosine 0.")
+    assert report.sentence.startswith("Memory tokens 3-8 carry the same direction (mean cosine 0.99).")
 
 
 def test_two_groups_are_named_apart():
