@@ -28,7 +28,7 @@ MOST_TITLES = 5_000
 MOST_LABELS = 200
 MOST_CORNERS, FEWEST_CORNERS = 64, 3
 
-HIT, IN_TRAY, FILTERED_OUT, LOW_TRUST, PLACED = 1, 2, 4, 8, 16  # bits of a flag
+HIT, IN_TRAY, FILTERED_OUT, LOW_TRUST, PLACED, PICKED = 1, 2, 4, 8, 16, 32  # bits of a flag
 
 _HEAD = struct.Struct("<II16s4fIIII3fI8s")
 HEAD_BYTES = _HEAD.size + 4 * MOST_CORNERS
@@ -106,6 +106,7 @@ def point_flags(
     filtered_out: NDArray[np.bool_] | None = None,
     low_trust: NDArray[np.bool_] | None = None,
     placed: NDArray[np.bool_] | None = None,
+    picked: int | None = None,
 ) -> NDArray[np.uint8]:
     """The flags of N points, uint8 [N].
 
@@ -116,9 +117,10 @@ def point_flags(
         filtered_out: bool [N], points that the filter leaves out: grey, never hidden.
         low_trust: bool [N], points to fade.
         placed: bool [N], points that were placed beside their neighbours after the map was made.
+        picked: number of the point in hand; None for none.
 
     Raises:
-        ShapeError: a mask is not [N], or a hit is no point.
+        ShapeError: a mask is not [N], or a hit or the picked point is no point.
     """
     flags = np.zeros(n, np.uint8)
     masks = ((IN_TRAY, tray), (FILTERED_OUT, filtered_out), (LOW_TRUST, low_trust), (PLACED, placed))
@@ -126,9 +128,10 @@ def point_flags(
         if mask is not None:
             _check(mask.shape == (n,), f"a mask has shape {mask.shape}, the map has {n} points")
             flags[mask] |= bit
-    for point in hits:
-        _check(0 <= point < n, f"hit {point} is not one of the {n} points")
-        flags[point] |= HIT
+    for name, bit, points in (("hit", HIT, hits), ("pick", PICKED, () if picked is None else (picked,))):
+        for point in points:
+            _check(0 <= point < n, f"{name} {point} is not one of the {n} points")
+            flags[point] |= bit
     return flags
 
 

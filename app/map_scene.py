@@ -12,11 +12,8 @@ from app.map_colours import Colouring
 from app.map_payload import MOST_HITS, MOST_TITLES, Drawing, Label, pack, point_flags
 from app.map_selection import LEAST_TRUST, drawn, is_among, places_of, topic_labels
 from app.map_session import OpenMap, beyond_outline, has_topics, topic_numbers
-from app.rows import shorten
 
 DRAFT_ID = "draft"
-_PICKED_CHARS = 40
-_HEAVIEST = 1e12  # the picked passage is named before all topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +23,11 @@ class Marks:
     Attributes:
         rings: row ids that get a numbered ring, best first.
         picked: row id of the picked passage, None for none.
-        picked_title: of its document; hostile.
         is_faded: points of low trust are pale.
     """
 
     rings: tuple[int, ...] = ()
     picked: int | None = None
-    picked_title: str = ""
     is_faded: bool = False
 
 
@@ -60,7 +55,8 @@ def scene_of(opened: session.Opened, shown: OpenMap, colours: Colouring, marks: 
     points = shown.points
     tray = session.tray(opened).rows
     seed = shown.stored.build.recipe.get("seed")
-    always = (*marks.rings, *tray, *(() if marks.picked is None else (marks.picked,)))
+    picked = () if marks.picked is None else (marks.picked,)
+    always = (*marks.rings, *tray, *picked)
     at = drawn(points.row_ids, always, seed=seed if isinstance(seed, int) and seed >= 0 else 0)
     row_ids = points.row_ids[at]
     rings = places_of(row_ids, marks.rings[:MOST_HITS])
@@ -72,6 +68,7 @@ def scene_of(opened: session.Opened, shown: OpenMap, colours: Colouring, marks: 
         filtered_out=None if left is None else ~is_among(row_ids, left),
         low_trust=points.trust[at] < LEAST_TRUST if marks.is_faded else None,
         placed=points.is_placed[at],
+        picked=next((number for _, number in places_of(row_ids, picked)), None),
     )
     facts = shown.stored.build.facts
     drawing = Drawing(
@@ -81,23 +78,12 @@ def scene_of(opened: session.Opened, shown: OpenMap, colours: Colouring, marks: 
         replace(colours, numbers=colours.numbers[at]),
         flags,
         hits=[(place + 1, number) for place, number in rings],
-        labels=[*_picked_label(row_ids, shown, marks), *_topic_labels(opened, shown)],
+        labels=_topic_labels(opened, shown),
         titles=_titles(opened, row_ids),
         on_the_rim=_count(facts.get("on_rim")),
         notes=_notes(points.row_ids.size, at.size, _count(facts.get("unusable"))),
     )
     return Scene(pack(drawing), row_ids, shown.stored.id)
-
-
-def _picked_label(row_ids: NDArray[np.uint64], shown: OpenMap, marks: Marks) -> list[Label]:
-    if marks.picked is None:
-        return []
-    points = shown.points
-    text = f"◉ {shorten(marks.picked_title, _PICKED_CHARS) or 'picked'}"
-    return [
-        Label(text, int(points.x[number]), int(points.y[number]), _HEAVIEST)
-        for _, number in places_of(points.row_ids, [marks.picked])
-    ]
 
 
 def _topic_labels(opened: session.Opened, shown: OpenMap) -> list[Label]:

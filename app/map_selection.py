@@ -17,7 +17,7 @@ from indexer.query.row_columns import PREFIX
 MOST_DRAWN = 300_000  # a changed flag sends the whole map again: 1.8 MB then
 MOST_LABELS = 120  # of topics; the browser shows as many as do not touch
 LEAST_TRUST = 0.1  # below, a point is pale when that is asked for
-_LABEL_CHARS = 44
+_LABEL_CHARS = 32
 _HUNDREDTHS = 100
 _MIDDLE = GRID_MAX / 2
 
@@ -171,7 +171,7 @@ def typical_first(vectors: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def sampled(rows: NDArray[np.uint64], most: int) -> NDArray[np.uint64]:
-    """The rows, or a sample of so many, always the same; uint64, ascending."""
+    """The rows, or a sample of so many, always the same; uint64 [N] to [at most `most`], ascending."""
     if rows.size <= most:
         return rows
     return rows[np.sort(np.random.default_rng(0).choice(rows.size, most, replace=False))]

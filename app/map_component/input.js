@@ -152,7 +152,7 @@ function listenButtons(view) {
   const actions = {
     move: () => view.setMode("move"), lasso: () => view.setMode("lasso"), box: () => view.setMode("box"),
     in: () => centre(1.5), out: () => centre(1 / 1.5), reset: () => view.reset(), clear: () => view.select([]),
-    png: () => savePicture(view), help: () => view.toggleHelp(),
+    png: () => savePicture(view), help: () => view.toggleHelp(), legend: () => view.toggleLegend(),
   };
   for (const button of view.root.querySelectorAll("button")) {
     button.addEventListener("click", () => { if (view.map) actions[button.dataset.does](); });

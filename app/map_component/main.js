@@ -56,12 +56,18 @@ class MapView {
     this.hover = -1;
     if (this.current >= map.n) this.current = -1;
     this.isOnePlace = map.n > 1;
-    let left = 0;
+    let left = 0, picked = -1;
     for (let i = 0; i < map.n; i++) {
+      if (map.flags[i] & PICKED) picked = i;
       if (map.flags[i] & IN_TRAY) this.trayPoints.push(i);
       if (map.flags[i] & FILTERED_OUT) left++;
       if (map.x[i] !== map.x[0] || map.y[i] !== map.y[0]) this.isOnePlace = false;
     }
+    // A pick on the page becomes the point in hand, and leaves it again when it is closed there.
+    if (picked >= 0 || this.wasPicked) this.current = picked;
+    this.wasPicked = picked >= 0;
+    this.over.dataset.current = String(this.current);
+    this.root.querySelector(".legend").dataset.corner = emptiestCorner(map);
     this.nLeftOut = left;
     this.labels = [...map.words.labels].sort((one, other) => other[3] - one[3]);
     fillLegend(this);
@@ -216,6 +222,12 @@ class MapView {
   toggleHelp() {
     const help = this.root.querySelector(".help");
     help.hidden = !help.hidden;
+  }
+
+  // It covers what lies in its corner.
+  toggleLegend() {
+    this.isLegendHidden = !this.isLegendHidden;
+    fillLegend(this);
   }
 
   setMode(mode) {

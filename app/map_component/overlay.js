@@ -109,6 +109,17 @@ function legendRows(view) {
   return { title: words.title, ends: words.range, scale: words.range.length ? palette.slice(1) : [], rows };
 }
 
+// Where a legend hides the fewest points of the whole map.
+function emptiestCorner(map) {
+  const counts = { "bottom left": 0, "bottom right": 0, "top left": 0, "top right": 0 }, part = 0.36 * GRID_MAX;
+  for (let i = 0; i < map.n; i++) {
+    const across = map.x[i] < part ? "left" : map.x[i] > GRID_MAX - part ? "right" : "";
+    const up = map.y[i] < part ? "bottom" : map.y[i] > GRID_MAX - part ? "top" : "";
+    if (across && up) counts[`${up} ${across}`]++;
+  }
+  return Object.keys(counts).reduce((best, corner) => (counts[corner] < counts[best] ? corner : best));
+}
+
 function fillLegend(view) {
   const box = view.root.querySelector(".legend"), legend = legendRows(view);
   const make = (name, text = "") => {
@@ -133,7 +144,7 @@ function fillLegend(view) {
     nodes.push(row);
   }
   box.replaceChildren(...nodes);
-  box.hidden = !legend.title && nodes.length === 1;
+  box.hidden = Boolean(view.isLegendHidden) || (!legend.title && nodes.length === 1);
 }
 
 function drawLegend(view, context) {

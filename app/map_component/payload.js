@@ -2,7 +2,7 @@
 
 const HEAD_BYTES = 336;
 const GRID_MAX = 65535;
-const HIT = 1, IN_TRAY = 2, FILTERED_OUT = 4, LOW_TRUST = 8, PLACED = 16;
+const HIT = 1, IN_TRAY = 2, FILTERED_OUT = 4, LOW_TRUST = 8, PLACED = 16, PICKED = 32;
 
 function decodePayload(sent) {
   // The bytes may lie at an odd place of a larger message; typed arrays need an even one.

@@ -3,16 +3,16 @@
 import streamlit as st
 
 from app import library, session
-from app.formats import count, duration, plural
+from app.formats import count, plural
 from app.map_colours import Colouring
 from app.map_scene import Marks, scene_of
 from app.map_selection import Colour, colour_of
 from app.map_session import OpenMap, colouring, has_topics, near_rows, open_shown
 from app.questions import is_asked
 from app.views.demo import start_demo
-from app.views.map_builds import draw_first, draw_jobs, draw_offers
+from app.views.map_builds import draw_first, draw_jobs, draw_new, draw_offer
 from app.views.map_canvas import draw_canvas
-from app.views.map_controls import draw_controls, offered
+from app.views.map_controls import draw_controls, draw_fade, is_faded, offered
 from app.views.map_files import draw_picture_files
 from app.views.map_list import draw_list
 from app.views.map_passage import draw_passage, picked_row
@@ -20,7 +20,7 @@ from app.views.messages import show_empty_library, show_error
 from encoder.errors import Llm2CompError
 from indexer.hits import SearchResult
 
-_MAP_WIDTH, _LIST_WIDTH = 7, 4  # shares of the page
+_MAP_WIDTH, _LIST_WIDTH = 17, 11  # shares of the page
 _TRUST_HELP = (
     "Trust: share of a passage's 15 nearest in meaning that are among its 15 nearest on the map. Two dimensions cannot "
     "keep all neighbours together: 0.2 to 0.4 is usual, so check what looks close. Placed: put beside its neighbours "
@@ -64,8 +64,8 @@ def _open(opened: session.Opened) -> OpenMap | None:
 
 
 def _draw_map(opened: session.Opened, shown: OpenMap) -> None:
-    draw_offers(opened, shown)
-    is_faded = draw_controls(opened, shown)
+    draw_offer(opened, shown)
+    draw_controls(opened)
     result, failure = _answer(opened)
     picked = picked_row(opened)
     left, right = st.columns([_MAP_WIDTH, _LIST_WIDTH], gap="medium")
@@ -75,12 +75,14 @@ def _draw_map(opened: session.Opened, shown: OpenMap) -> None:
             rings = result.row_ids if result is not None else ()
             if picked is not None and not rings:
                 rings = tuple(row for row, _ in near_rows(opened, picked.passage_id))
-            marks = Marks(
-                rings, picked.row if picked else None, picked.title if picked else "", is_faded=is_faded
-            )
+            marks = Marks(rings, picked.row if picked else None, is_faded=is_faded(shown))
             draw_canvas(opened, scene_of(opened, shown, colours, marks))
             _draw_origin(opened, shown)
-            draw_picture_files(opened, shown, colours)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                draw_fade(shown)
+                st.space("stretch")
+                draw_picture_files(opened, shown, colours)
+                draw_new(opened, shown)
         except Llm2CompError as error:
             show_error(error)
             return
@@ -135,8 +137,4 @@ def origin_line(shown: OpenMap, rows: int) -> str:
         f"{count(int(points.is_placed.sum()))} placed",
         f"{count(points.gone)} deleted since",
     ]
-    seconds = facts.get("seconds")
-    if isinstance(seconds, dict):
-        took = sum(value for value in seconds.values() if isinstance(value, int | float))
-        parts.append(f"made in {duration(took)}" if took >= 1 else "made in a moment")
     return " · ".join(parts)

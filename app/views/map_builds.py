@@ -1,6 +1,7 @@
 """Making maps: the job that lays one out and its progress, and the offers to start it."""
 
 import contextlib
+import time
 from pathlib import Path
 
 import streamlit as st
@@ -12,16 +13,18 @@ from app.map_selection import minutes_for
 from app.map_session import OpenMap, map_list
 from app.views.map_controls import recipe_line
 from encoder.errors import InputError, Llm2CompError
+from indexer.maps.layouts import LEAST_UMAP_POINTS, check_umap
 
 _NEIGHBOURS, _LEAST, _SEED = "map_neighbours", "map_least_distance", "map_seed"
 _PUT_AWAY = "map_jobs_put_away"  # ids of failed jobs whose message was read
+# Words of each stage of the job, and how far along it begins: shares of the time of a middling corpus.
 _STAGES = {
-    "reading": "Reading the vectors",
-    "neighbours": "Finding the nearest of each passage",
-    "layout": "Laying out by neighbours",
-    "trust": "Measuring trust",
-    "placing": "Placing the others",
-    "writing": "Writing the map",
+    "reading": ("Reading the vectors", 0.02),
+    "neighbours": ("Finding the nearest of each passage", 0.05),
+    "layout": ("Laying out by neighbours", 0.4),
+    "trust": ("Measuring trust", 0.9),
+    "placing": ("Placing the others", 0.95),
+    "writing": ("Writing the map", 0.99),
 }
 
 
@@ -48,11 +51,10 @@ def draw_first(opened: session.Opened) -> None:
         _draw_start(opened, is_primary=True)
 
 
-def draw_offers(opened: session.Opened, shown: OpenMap) -> None:
-    """Offers a better map than the one that is shown, where there is one or one could be made."""
+def draw_offer(opened: session.Opened, shown: OpenMap) -> None:
+    """Offers a better map than the one that is shown, where there is one or one should be made."""
     builds = map_list(opened)
-    is_newest = shown.is_draft or not builds or builds[0].id == shown.stored.id
-    if not is_newest:
+    if builds and builds[0].id != shown.stored.id:
         with st.container(horizontal=True, vertical_alignment="center", key="map_newer"):
             st.text(f"There is a newer map: {recipe_line(builds[0])}")
             st.button(
@@ -62,31 +64,44 @@ def draw_offers(opened: session.Opened, shown: OpenMap) -> None:
                 kwargs={"map": "", "polygon": (), "map_view": ()},
                 help="An outline on the map that you see now is dropped: it means nothing on another.",
             )
-        return
+    elif sentence := _reason(shown):
+        _draw_offer(opened, sentence)
+
+
+def draw_new(opened: session.Opened, shown: OpenMap) -> None:
+    """Offers one more map, of other settings, where nothing else does and there is something to lay out."""
+    if not mode.current().is_read_only and _can_differ(shown) and not _reason(shown):
+        with st.popover("New map", icon=":material/add:", type="tertiary", key="map_new"):
+            _draw_start(opened, is_primary=False)
+
+
+def _reason(shown: OpenMap) -> str:
+    """Why another map should be made; empty where none need be."""
     facts, points = shown.stored.build.facts, shown.points
     if points.needs_refit:
-        _draw_offer(
-            opened,
-            f"{points.placed_share:.0%} of the points were only placed beside their neighbours. Lay the map out anew.",
-        )
-    elif facts.get("drawn_by") == "pca" and shown.stored.build.recipe.get("method") == "pca":
-        share = facts.get("pca_share")
-        part = f", which carry {share:.0%} of it" if isinstance(share, float) else ""
-        _draw_offer(
-            opened,
-            f"This quick map (PCA) shows the two directions of greatest variance{part}: what lies together may still "
-            "differ. Laid out by neighbours, subjects come apart.",
-        )
-    elif not mode.current().is_read_only:
-        with st.popover("New map", icon=":material/add:", type="tertiary"):
-            _draw_start(opened, is_primary=False)
+        return f"{points.placed_share:.0%} of the points were only placed beside their neighbours: lay the map out anew."
+    is_quick = facts.get("drawn_by") == "pca" and shown.stored.build.recipe.get("method") == "pca"
+    if not is_quick or not _can_differ(shown):
+        return ""
+    share = facts.get("pca_share")
+    part = f", {share:.0%} of it" if isinstance(share, float) else ""
+    return (
+        f"This quick map (PCA) shows the two directions of greatest variance{part}: what lies together may still "
+        "differ. Laid out by neighbours, subjects come apart."
+    )
+
+
+def _can_differ(shown: OpenMap) -> bool:
+    """Whether another layout could show more; of a handful of different passages PCA shows all."""
+    distinct = shown.stored.build.facts.get("distinct")
+    return isinstance(distinct, int) and distinct >= LEAST_UMAP_POINTS
 
 
 def _draw_offer(opened: session.Opened, sentence: str) -> None:
     if mode.current().is_read_only or _is_working(opened.collection.path):
         return
-    with st.container(border=True, key="map_offer"):
-        st.text(sentence)
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="map_offer"):
+        st.text(sentence, width="stretch")
         _draw_start(opened, is_primary=True)
 
 
@@ -94,8 +109,6 @@ def _draw_start(opened: session.Opened, *, is_primary: bool) -> None:
     if mode.current().is_read_only:
         st.text("This server only shows; whoever may write to the corpus makes maps.")
         return
-    from indexer.maps.layouts import check_umap
-
     try:
         check_umap()
     except Llm2CompError as error:
@@ -103,7 +116,7 @@ def _draw_start(opened: session.Opened, *, is_primary: bool) -> None:
         st.code(error.fix, language=None)
         return
     rows = opened.searcher.snapshot.rows
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
         st.button(
             f"Lay out by neighbours (UMAP), about {minutes_for(rows)} min",
             icon=":material/scatter_plot:",
@@ -172,12 +185,12 @@ def _draw_progress(job: jobs.Job) -> None:
         st.rerun()
     progress = jobs.progress(job)
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="map_job"):
-        parts = [_STAGES.get(progress.stage, "Starting") if state != "queued" else "Waiting for another job"]
+        words, share = _STAGES.get(progress.stage, ("Starting", 0.0))
+        parts = ["Waiting for another job" if state == "queued" else words]
         if progress.total:
             parts.append(f"{count(progress.done)} of {count(progress.total)}")
-        if progress.seconds_left is not None and progress.total:
-            parts.append(f"{duration(progress.seconds_left)} left of this step")
-        share = min(1.0, progress.done / progress.total) if progress.total else 0.0
+        if state != "queued":
+            parts.append(f"{duration(time.time() - job.started_at)} so far")
         st.progress(share, text=esc_md(f"New map: {' · '.join(parts)}"))
         if not mode.current().is_read_only:
             st.button("Cancel", icon=":material/stop:", key="cancel_map", on_click=_cancel, args=(job,))

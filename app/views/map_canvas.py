@@ -14,7 +14,7 @@ from app.tray import Origin
 _KEY = "map"
 _START = "map_start"  # what the browser was last told to show
 _WHOLE_PAGE = "map_whole_page"  # the lists beside the map are to be drawn anew
-HEIGHT_PX = 720
+HEIGHT_PX = 680
 
 
 def draw_canvas(opened: session.Opened, scene: Scene) -> None:

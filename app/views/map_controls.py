@@ -29,8 +29,8 @@ def offered(opened: session.Opened) -> list[Colour]:
     return colours(columns, has_topics=has_topics(opened), has_query=is_asked(session.view()))
 
 
-def draw_controls(opened: session.Opened, shown: OpenMap) -> bool:
-    """Draws the line above the map; says whether points of low trust are to be pale."""
+def draw_controls(opened: session.Opened) -> None:
+    """Draws the line above the map."""
     parts = (
         [_draw_colour, _draw_topics, _draw_map_choice]
         if has_topics(opened)
@@ -42,7 +42,6 @@ def draw_controls(opened: session.Opened, shown: OpenMap) -> bool:
     for place, draw in zip(rest, parts, strict=True):
         with place:
             draw(opened)
-    return _draw_fade(shown)
 
 
 def _draw_query() -> None:
@@ -131,16 +130,25 @@ def recipe_line(build: Build) -> str:
     return shorten(one_line(", ".join([*parts, ago(made) if made else "?"])), _LABEL_CHARS)
 
 
-def _draw_fade(shown: OpenMap) -> bool:
-    """A switch where the trust of most points is known."""
-    known = np.isfinite(shown.points.trust)
-    if not known.size or known.mean() < 0.5:
-        return False
-    return st.toggle(
+def is_faded(shown: OpenMap) -> bool:
+    """Whether points of low trust are to be pale."""
+    return _is_trust_known(shown) and bool(st.session_state.get(_FADE))
+
+
+def draw_fade(shown: OpenMap) -> None:
+    """Draws the switch for it, where the trust of most points is known."""
+    if not _is_trust_known(shown):
+        return
+    st.toggle(
         "Pale where the map cannot be trusted",
         key=_FADE,
         help=f"Points of trust below {LEAST_TRUST}: of their 15 nearest in meaning at most one is near on the map.",
     )
+
+
+def _is_trust_known(shown: OpenMap) -> bool:
+    known = np.isfinite(shown.points.trust)
+    return bool(known.size) and float(known.mean()) >= 0.5
 
 
 def _keep_row(**fields: str) -> None:

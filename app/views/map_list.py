@@ -18,7 +18,7 @@ from app.map_session import OpenMap, exportable
 from app.questions import shown_words
 from app.rows import TITLE_CHARS, query_words, shorten, snippet
 from app.selection_file import SELECTION_FILES, selection_file
-from app.theme import SCORE_HELP
+from app.theme import HIT_ROW_PX, SCORE_HELP
 from app.topic_rows import passages
 from app.tray import MOST_ROWS, Origin
 from encoder.errors import Llm2CompError
@@ -26,7 +26,11 @@ from indexer.hits import SearchResult
 
 _SHOWN = 200
 _SEED = "map_list_seed"  # what the list began with, and what was picked in it since
-_ROW_PX, _HEADER_PX, _LIST_PX = 56, 38, 420
+_HEADER_PX, _LIST_PX = 38, 542  # seven passages
+_LIST_WIDTHS = (
+    360,
+    255,
+)  # of the titles: alone, and beside rank and score; only a column of known width wraps
 _MOST_BY_ROWS = 100_000  # passages that a file is made of row by row
 _NOTHING = (
     "Draw an outline with Lasso or Box (or Shift and drag) to see what is inside, click a point to read it, "
@@ -101,26 +105,22 @@ def _draw_actions(
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Add to tray",
-            icon=":material/inbox:",
             key="map_tray",
             disabled=rows.size > MOST_ROWS,
             help=f"The tray holds at most {count(MOST_ROWS)} passages." if rows.size > MOST_ROWS else None,
             on_click=session.add_to_tray,
             args=(opened, rows.tolist() if rows.size <= MOST_ROWS else [], origin),
         )
-        for page, label, icon in (
-            ("search", "Search in it", ":material/search:"),
-            ("health", "Diagnose it", ":material/monitor_heart:"),
-        ):
+        for page, label in (("search", "Search in it"), ("health", "Diagnose it")):
             if page in st.session_state.get(session.PAGES, {}) and not were_found:
-                st.button(label, icon=icon, key=f"map_{page}", on_click=session.go, args=(page,))
+                st.button(label, key=f"map_{page}", on_click=session.go, args=(page,))
         _draw_export(opened, shown, rows, were_found=were_found)
 
 
 def _draw_export(
     opened: session.Opened, shown: OpenMap, rows: NDArray[np.uint64], *, were_found: bool
 ) -> None:
-    with st.popover("Export", icon=":material/download:", key="map_export"):
+    with st.popover("Export", key="map_export"):
         by_rows = were_found or shown.is_draft
         if by_rows and rows.size > _MOST_BY_ROWS:
             st.text(f"More than {count(_MOST_BY_ROWS)} passages: make a map that is kept, then export.")
@@ -192,12 +192,12 @@ def _draw_table(lines: list[dict[str, object]], ids: list[str]) -> None:
         on_select=partial(_pick, key, ids),
         selection_mode="single-row",
         selection_default={"selection": {"rows": rows}},
-        height=min(_LIST_PX, _HEADER_PX + _ROW_PX * len(lines)),
-        row_height=_ROW_PX,
+        height=min(_LIST_PX, _HEADER_PX + HIT_ROW_PX * len(lines)),
+        row_height=HIT_ROW_PX,
         column_config={
             "rank": st.column_config.NumberColumn("#", width=40),
             "score": st.column_config.NumberColumn("Score", format="%.3f", width=60, help=SCORE_HELP),
-            "passage": st.column_config.TextColumn("Passage of"),
+            "passage": st.column_config.TextColumn("Passage of", width=_LIST_WIDTHS["rank" in lines[0]]),
         },
     )
 

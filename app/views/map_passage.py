@@ -150,7 +150,7 @@ def _draw_near(opened: session.Opened, picked: Picked) -> None:
         height=_HEADER_PX + _ROW_PX * len(rows),
         column_config={
             "score": st.column_config.NumberColumn("Score", format="%.3f", width=60, help=DENSE_HELP),
-            "title": st.column_config.TextColumn("Title"),
+            "title": st.column_config.TextColumn("Title", width=300),
         },
     )
     if not session.view().query and not session.view().like:

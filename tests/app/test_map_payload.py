@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from app.map_colours import Colouring, Legend, by_category, one_colour
 from app.map_component.mount import MapEvent, read_event
 from app.map_payload import (
+    FILTERED_OUT,
     HEAD_BYTES,
+    HIT,
+    IN_TRAY,
+    LOW_TRUST,
+    PICKED,
+    PLACED,
     Drawing,
     Label,
     Start,
@@ -165,6 +171,13 @@ def test_masks_and_hits_that_are_none_of_the_map_are_refused():
         point_flags(3, tray=np.ones(2, bool))
     with pytest.raises(ShapeError, match="hit 3 is not one of the 3 points"):
         point_flags(3, hits=[3])
+    with pytest.raises(ShapeError, match="pick -1 is not one of the 3 points"):
+        point_flags(3, picked=-1)
+
+
+def test_the_picked_point_has_a_bit_of_its_own():
+    assert point_flags(3, hits=[1], picked=1).tolist() == [0, HIT | PICKED, 0]
+    assert PICKED not in (HIT, IN_TRAY, FILTERED_OUT, LOW_TRUST, PLACED)
 
 
 def test_more_than_a_message_should_carry_is_refused():
