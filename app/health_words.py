@@ -18,6 +18,12 @@ STATE_ICONS: dict[State, str] = {
     "collapsed": "error",
     "cannot tell": "help",
 }
+STATE_WORDS: dict[State, str] = {
+    "healthy": "**Healthy**",
+    "watch": "**Watch**",
+    "collapsed": "**Collapsed**",
+    "cannot tell": "**Cannot tell**",
+}
 # What each measure is, in a sentence; in the order of the evidence.
 MEASURES: dict[str, tuple[str, str]] = {
     "effective_rank_centred": (

@@ -1,5 +1,7 @@
 """Colours, sizes and words that are used in more than one place."""
 
+from app.palette import STATE_COLOURS
+
 # Contrast was computed against white and Streamlit's dark background (app.md 4.5).
 BLUE_ON_LIGHT = "#0072B2"
 BLUE_ON_DARK = "#56B4E9"
@@ -15,14 +17,24 @@ STREAMLIT_THEME = {
     "theme.showWidgetBorder": True,
 }
 
+_STATES = "\n".join(
+    f'[class*="st-key-state_{state.replace(" ", "_")}"] {{ background: {colour}; }}'
+    for state, colour in STATE_COLOURS.items()
+)
 # Streamlit leaves 6 rem above a page; the search field belongs near the top. Without chips the bar holds two buttons at
 # the right, which stand beside the title instead of above it.
-PAGE_STYLE = """<style>
+PAGE_STYLE = (
+    """<style>
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
 .st-key-scope { position: relative; z-index: 1; }
 .st-key-scope:not(:has([class*="st-key-chip_"])) { margin-bottom: -5.25rem; pointer-events: none; }
 .st-key-scope:not(:has([class*="st-key-chip_"])) button { pointer-events: auto; }
-</style>"""
+[class*="st-key-state_"] { border-radius: 0.5rem; padding: 0.7rem 0.4rem; text-align: center; }
+[class*="st-key-state_"] p { color: #fff; font-size: 1.25rem; }
+"""
+    + _STATES
+    + "\n</style>"
+)
 
 # Our own favicon as text: a Material icon given to a page would be fetched from a font server as the favicon.
 FAVICON = (

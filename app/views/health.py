@@ -8,10 +8,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import health_session, library, session
-from app.display import clean_for_display
+from app.display import clean_for_display, esc_md
 from app.formats import count
-from app.health_words import STATE_ICONS
-from app.palette import STATE_COLOURS
+from app.health_words import STATE_ICONS, STATE_WORDS
 from app.views.demo import start_demo
 from app.views.health_evidence import draw_evidence, draw_numbers, draw_spectrum
 from app.views.health_length import draw_lengths
@@ -80,13 +79,11 @@ def _draw_verdict(
     with card.container(border=True, key="verdict" if report else "first_verdict"):
         word, text, files = st.columns([2, 8, 2], vertical_alignment="center")
         # Colour alone says nothing: icon and word say the same.
-        word.html(
-            f'<div role="status" style="background:{STATE_COLOURS[state]};color:#fff;border-radius:.5rem;'
-            f'padding:.7rem .4rem;text-align:center;font-size:1.25rem;font-weight:600">{state.capitalize()}</div>'
-        )
+        with word.container(key=f"state_{state.replace(' ', '_')}{'' if report else '_first'}"):
+            st.markdown(STATE_WORDS[state])
         with text:
             sentence = verdict.sentence.partition(": ")[2] or verdict.sentence
-            st.markdown(f":material/{STATE_ICONS[state]}: **{_capital(sentence)}**")
+            st.markdown(f":material/{STATE_ICONS[state]}: **{esc_md(_capital(sentence))}**")
             st.text(clean_for_display(_looked_at(first)))
         _draw_reasons(verdict)
         if report is None:

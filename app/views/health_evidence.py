@@ -8,7 +8,8 @@ import streamlit as st
 from app import health_session, library, session
 from app.charts import PLOTLY_CONFIG, line_figure
 from app.curves import VIEWS, Layer, View, chart_text, spectrum_chart
-from app.display import clean_for_display, one_line
+from app.display import clean_for_display, esc_md, one_line
+from app.formats import count
 from app.health_session import is_dark
 from app.health_words import DASH, MEASURES, evidence, layer_of, shown
 from app.views.messages import show_error
@@ -111,9 +112,9 @@ def draw_numbers(diagnosis: "Diagnosis", report: "HealthReport | None") -> None:
             label, help_text = MEASURES[name]
             value = shown(name, known.get(name))
             if name == "effective_rank_centred":
-                value += f" of {diagnosis.dimension:,}"
+                value += f" of {count(diagnosis.dimension)}"
             line = intervals.get(name)
-            beside = f" Healthy: {line.healthy}." if line and line.healthy else ""
+            beside = f" Healthy: {esc_md(line.healthy)}." if line and line.healthy else ""
             column.metric(label, value, help=help_text + beside, border=True)
 
 
@@ -148,6 +149,6 @@ def draw_evidence(report: "HealthReport") -> None:
     )
     around = found.surroundings
     st.caption(
-        f"Neighbours among {len(around.positions):,} passages; seed {found.diagnosis.seed}. "
-        f"Recall of the index: {report.origin.recall_note}."
+        f"Neighbours among {count(len(around.positions))} passages; seed {count(found.diagnosis.seed)}. "
+        f"Recall of the index: {esc_md(report.origin.recall_note)}."
     )

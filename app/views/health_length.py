@@ -48,7 +48,7 @@ def draw_lengths(opened: session.Opened) -> None:
             key="health_length_table",
             column_config={
                 "Effective rank": st.column_config.TextColumn(
-                    help=f"Of {found.rank_rows:,} passages of each length: fewer show fewer directions."
+                    help=f"Of {count(found.rank_rows)} passages of each length: fewer show fewer directions."
                 ),
                 "Share of neighbours": st.column_config.TextColumn(
                     help="Of all nearest neighbours. Above its share, passages of this length attract."

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from app import jobs
+from app.health_words import STATE_WORDS
 from indexer.collection import Collection
 from tests.indexer.making import COLUMNS, ListSource, PresetEmbedder, doc
 
@@ -56,7 +57,7 @@ def text_of(test):
 
 
 def verdict(test):
-    return next(element.proto.body for element in test.get("html") if 'role="status"' in element.proto.body)
+    return [element.value for element in test.markdown if element.value in STATE_WORDS.values()][-1]
 
 
 def button(test, key):
@@ -75,7 +76,7 @@ def test_an_empty_library_offers_the_demo(open_app):
 
 def test_a_healthy_space_says_so_first(space):
     test = space(healthy())
-    assert ">Healthy</div>" in verdict(test)
+    assert verdict(test) == "**Healthy**"
     assert "120 passages: the whole collection" in text_of(test)
     assert "Nothing needs doing" in text_of(test)
     values = {metric.label: metric.value for metric in test.metric}
@@ -88,7 +89,7 @@ def test_a_healthy_space_says_so_first(space):
 
 def test_a_collapsed_space_says_why_and_what_to_do(space):
     test = space(collapsed())
-    assert ">Collapsed</div>" in verdict(test)
+    assert verdict(test) == "**Collapsed**"
     said = text_of(test)
     assert "Why" in said and "The first direction carries" in said
     assert "What to do" in said and "Train on with a contrastive stage" in said
@@ -96,7 +97,7 @@ def test_a_collapsed_space_says_why_and_what_to_do(space):
 
 def test_one_passage_cannot_tell(space):
     test = space(healthy(n=1))
-    assert ">Cannot tell</div>" in verdict(test)
+    assert verdict(test) == "**Cannot tell**"
     assert "1 row is too few" in text_of(test)
     for part in ("what_if", "hubs", "duplicates", "outliers", "length", "memory"):
         assert not closer(test, part).exception
@@ -105,7 +106,7 @@ def test_one_passage_cannot_tell(space):
 
 def test_identical_passages_are_collapsed(space):
     test = space(np.ones((80, 8)))
-    assert ">Collapsed</div>" in verdict(test)
+    assert verdict(test) == "**Collapsed**"
     test = closer(test, "duplicates")
     assert "80 of 80 passages have the very vector of another" in text_of(test)
     assert test.dataframe[0].value["Size"].tolist() == [80] * 5
@@ -208,7 +209,7 @@ def test_a_missing_encoder_leaves_the_verdict(space, monkeypatch):
     monkeypatch.setattr("encoder.checkpoint.load_encoder", gone)
     test = closer(test, "memory")
     button(test, "health_memory").click().run()
-    assert ">Healthy</div>" in verdict(test) and "the encoder is gone" in text_of(test)
+    assert verdict(test) == "**Healthy**" and "the encoder is gone" in text_of(test)
 
 
 def test_a_link_of_another_encoder_is_not_answered(roads, open_app):
@@ -219,4 +220,4 @@ def test_a_link_of_another_encoder_is_not_answered(roads, open_app):
 def test_an_unknown_corpus_to_lay_over_is_named(space):
     test = space(healthy(), c2="nosuch")
     assert "no corpus is called 'nosuch' here" in text_of(test)
-    assert ">Healthy</div>" in verdict(test)
+    assert verdict(test) == "**Healthy**"

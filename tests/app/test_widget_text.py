@@ -91,6 +91,7 @@ SAFE_CALLS = frozenset(
         "log_failure",
         "min",
         "health_word",
+        "shown",
         "_freshness",
     ]
 )
@@ -118,6 +119,10 @@ class Judge:
                 self.bind(node.func.value, node.args[0])
 
     def bind(self, target, value):
+        if isinstance(target, ast.Tuple) and (columns := columns_of(value, len(target.elts))):
+            for part, column in zip(target.elts, columns, strict=True):
+                self.bind(part, column)
+            return
         for name in ast.walk(target):
             if isinstance(name, ast.Name):
                 self.bindings.setdefault(name.id, []).append(value)
@@ -128,8 +133,8 @@ class Judge:
                 return False
             case ast.Constant():
                 return True
-            case ast.Name(id=name) if name.isupper():
-                return True
+            case ast.Name(id=name) | ast.Attribute(attr=name) if name.isupper():
+                return True  # a constant of ours
             case ast.Name(id=name):
                 return name in self.bindings and all(map(self.is_ours, self.bindings[name]))
             case ast.Call():
@@ -154,6 +159,17 @@ class Judge:
             case ast.Attribute(value=ast.Name(id=name), attr="items" | "get" | "values" | "keys"):
                 return name.isupper()
         return False
+
+
+def columns_of(rows, width):
+    """What each name of `for a, b in rows` is bound to, where that is written out: tuples of tuples, or a zip."""
+    if isinstance(rows, ast.Call) and getattr(rows.func, "id", "") == "zip" and len(rows.args) == width:
+        return rows.args
+    if isinstance(rows, ast.Tuple | ast.List) and all(
+        isinstance(row, ast.Tuple) and len(row.elts) == width for row in rows.elts
+    ):
+        return [ast.Tuple([row.elts[place] for row in rows.elts], ast.Load()) for place in range(width)]
+    return None
 
 
 def read_as_markdown(tree):
@@ -222,6 +238,8 @@ def unsafe_texts(code):
         "st.dialog(hit.title)(draw)()",
         "st.write('a', hit.title)",
         "st.Page(draw, title=hit.title)",
+        "for name, title in (('a', hit.title), ('b', 'c')): st.caption(title)",
+        "for name, title in zip(('a', 'b'), titles, strict=True): st.caption(title)",
     ],
 )
 def test_the_rule_finds_what_it_is_for(code):
@@ -235,6 +253,9 @@ def test_the_rule_lets_our_own_words_pass():
     assert unsafe_texts("st.pills('a', numbers, format_func=lambda number: esc_md(labels[number]))") == []
     assert unsafe_texts("st.radio('a', numbers, format_func=esc_md)") == []
     assert unsafe_texts("st.selectbox('a', hit.titles)") == []  # shown as they are
+    assert unsafe_texts("for title, rows in (('a', hit.rows), ('b', x)): st.caption(title)") == []
+    assert unsafe_texts("for a, title in zip(rows, ('b', 'c'), strict=True): st.caption(title)") == []
+    assert unsafe_texts("st.caption(f'of {settings.MOST}')") == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(APP)))
