@@ -119,6 +119,8 @@ _OPTIONS: dict[str, Any] = {
     "client.showSidebarNavigation": False,
     "client.toolbarMode": "viewer",
     "runner.magicEnabled": False,
+    # A full collection after every run costs 0.1 s, and 0.3 s with an encoder loaded, while every session waits.
+    "runner.postScriptGC": False,
     "server.allowedHosts": ["localhost", "127.0.0.1", "::1", "[::1]"],
     "server.enableAgentApi": False,
     "server.enableCORS": True,
