@@ -93,9 +93,10 @@ def _draw_values(opened: session.Opened, current: "CurrentTopics", columns: list
     shown = [number for number in listed(current) if number in table.numbers]
     frame, colours = _frames(table, current, shown, measure)
     st.dataframe(
-        frame.style.format(_FORMATS[measure], subset=list(frame.columns[1:])).apply(
-            lambda _: colours, axis=None
-        ),
+        # Its own name instead of a random one: an unchanged table is then not sent again.
+        frame.style.set_uuid("topics")
+        .format(_FORMATS[measure], subset=list(frame.columns[1:]))
+        .apply(lambda _: colours, axis=None),
         height=min(_MOST_PX, 38 + _ROW_PX * len(shown)),
         key="topics_by_value",
         alt="Topics by the values of a column",

@@ -311,6 +311,15 @@ def test_metadata_is_compared_by_value(found, open_app):
     assert sorted(table(test, "Topic", "water")["water"].tolist()) == [0, 0, 12]
 
 
+def test_an_unchanged_table_is_sent_as_the_very_same_bytes(found, open_app):
+    def bytes_of(test):
+        (coloured,) = [element for element in test.dataframe if element.proto.arrow_data.HasField("styler")]
+        return coloured.proto.SerializeToString(deterministic=True)
+
+    test = open_app("topics")
+    assert bytes_of(test) == bytes_of(test.run())
+
+
 @pytest.mark.parametrize("texts", [["A single text."], ["the same words"] * 30], ids=["one row", "identical"])
 def test_few_and_equal_passages_make_one_topic(make_collection, open_app, texts):
     collection = make_collection([(str(n), "T", text, "t", 2020) for n, text in enumerate(texts)])
