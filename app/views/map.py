@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import library, session
+from app.display import esc_md
 from app.formats import count, plural
 from app.map_colours import Colouring
 from app.map_scene import Marks, scene_of
@@ -115,7 +116,7 @@ def _colours(opened: session.Opened, shown: OpenMap, colour: Colour) -> Colourin
 
 
 def _draw_origin(opened: session.Opened, shown: OpenMap) -> None:
-    st.caption(origin_line(shown, opened.searcher.snapshot.rows), help=_TRUST_HELP)
+    st.caption(esc_md(origin_line(shown, opened.searcher.snapshot.rows)), help=_TRUST_HELP)
     if shown.is_draft:
         st.caption("This map is kept nowhere: this server only shows, or the corpus cannot be written to.")
     if has_topics(opened):

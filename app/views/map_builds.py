@@ -118,7 +118,7 @@ def _draw_start(opened: session.Opened, *, is_primary: bool) -> None:
     rows = opened.searcher.snapshot.rows
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         st.button(
-            f"Lay out by neighbours (UMAP), about {minutes_for(rows)} min",
+            f"Lay out by neighbours (UMAP), about {count(minutes_for(rows))} min",
             icon=":material/scatter_plot:",
             key="make_map",
             type="primary" if is_primary else "secondary",

@@ -71,6 +71,7 @@ READ_ARGUMENTS = {
     "metric": 3,
     "write": 99,
     "Page": 0,
+    "progress": 0,  # the share; the words are `text`
 }  # how many positional ones are read; one where not said
 MARKDOWN_ARGUMENTS = frozenset(
     ["label", "help", "body", "text", "title", "captions", "caption", "page_title", "value_label"]
@@ -93,6 +94,7 @@ SAFE_CALLS = frozenset(
         "health_word",
         "shown",
         "_freshness",
+        "_heading",
     ]
 )
 APP = Path(app.__file__).parent
