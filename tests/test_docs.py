@@ -306,7 +306,7 @@ def test_commands_that_are_not_run_are_few():
         "make demo NO_APP=1",
         'export PATH="$PWD/.venv/bin:$PATH"',
         "llm2comp app articles",
-        "llm2comp app articles --host 0.0.0.0 --port 8501 --auth auth.toml",
+        "llm2comp app articles --port 8501 --auth auth.toml --no-browser",
         "llm2comp demo --no-app",
         "llm2comp diagnose ~/.local/share/llm2comp/collections/demo",
         "llm2comp export ~/.local/share/llm2comp/collections/demo --out runs/tiny/texts.parquet",
