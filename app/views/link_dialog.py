@@ -35,7 +35,8 @@ def open_link_dialog() -> None:
         st.text(f"There is no link to this view: {error.what}")
         st.text(error.fix)
         return
-    st.code(f"{_address()}?{urlencode(parameters)}", language=None, wrap_lines=True)
+    address = page_address(st.context.url or "", st.session_state.get(session.SHOWN, ""))
+    st.code(f"{address}?{urlencode(parameters)}", language=None, wrap_lines=True)
     held = [words for name, words in _PARTS.items() if getattr(session.view(), name)]
     st.caption(f"Holds corpus, version, encoder{', ' if held else ''}{', '.join(held)}.")
     if is_saved:
@@ -72,6 +73,12 @@ def link_parameters(opened: session.Opened, state: ViewState) -> tuple[dict[str,
     return {"c": parameters["c"], SAVED_VIEW_KEY: identifier}, True
 
 
-def _address() -> str:
-    page = st.session_state.get(session.SHOWN, "")
-    return f"{(st.context.url or '').rstrip('/')}/{page}"
+def page_address(url: str, page: str) -> str:
+    """The address of a page, without parameters.
+
+    Args:
+        url: as Streamlit tells it, which on most pages, but not in every run, ends with the page already.
+        page: path of the page; empty for the first one.
+    """
+    base = url.rstrip("/")
+    return base if page and base.endswith(f"/{page}") else f"{base}/{page}"

@@ -157,7 +157,7 @@ def exported(collection: Any, rows: tuple[int, ...], kind: str) -> bytes:
 
 
 def _draw_save(opened: session.Opened) -> None:
-    name, save = st.columns([3, 1], vertical_alignment="bottom")
+    name, save = st.columns([3, 2], vertical_alignment="bottom")  # "Save" in full at the sidebar's width
     name.text_input("Save as a set", key=_SET_NAME, placeholder="name", max_chars=200)
     save.button("Save", key="tray_save", on_click=_save, args=(opened,), width="stretch")
 
