@@ -7,6 +7,7 @@ what a kind holds. Segments are builds too, but belong to publications and live 
 import json
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -119,14 +120,14 @@ def write_build(
 
 
 def list_builds(collection: Collection, kind: str) -> list[Build]:
-    """Readable builds of that kind, newest first; damaged ones are left out."""
+    """Readable builds of that kind, newest first; those that are damaged or half removed are left out."""
     found = []
     for folder in (collection.path / DERIVED_FOLDER).glob(f"{kind}-*"):
         identifier = folder.name.removeprefix(f"{kind}-")
         if _ID.fullmatch(identifier) and folder.is_dir() and not folder.is_symlink():
             try:
                 found.append(read_build(collection, kind, identifier))
-            except CollectionError:
+            except (CollectionError, InputError):
                 continue
     return sorted(found, key=lambda build: (build.created_at, build.id), reverse=True)
 
@@ -152,11 +153,11 @@ def read_build(collection: Collection, kind: str, identifier: str) -> Build:
     if (build.kind, build.id) != (kind, identifier):
         raise damaged(file, "it describes another build")
     for name, described in build.files.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file() or path.is_symlink():
+        size = _size(folder / name) if Path(name).name == name else None
+        if size is None:
             raise damaged(file, f"{name[:40]!r} is missing")
-        if path.stat().st_size != described.get("size"):
-            raise damaged(path, "its size is not what was written")
+        if size != described.get("size"):
+            raise damaged(folder / name, "its size is not what was written")
     if build.encoder_fingerprint != collection.settings.encoder_fingerprint:
         raise damaged(file, "it was made with another encoder")
     return build
@@ -204,6 +205,15 @@ def remove_build(collection: Collection, kind: str, identifier: str) -> None:
             str(folder),
             "check the permissions of the folder",
         ) from error
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a plain file; None for anything else, and for a name that no file can have."""
+    try:
+        seen = path.lstat()
+    except (OSError, ValueError):
+        return None
+    return seen.st_size if stat.S_ISREG(seen.st_mode) else None
 
 
 def _described(file: Path) -> dict[str, Any]:

@@ -75,9 +75,7 @@ def verify(collection: Collection, *, quick: bool = False, report: Report = sile
         if not quick and not damaged:  # of damaged files no row would tell more
             findings += _guarded(str(store.path), lambda: _check_rows(collection, store, report))
         for kind in ("map", "topics"):
-            findings += [
-                Finding(e.what, e.where, e.fix) for e in damaged_builds(collection, kind, quick=quick)
-            ]
+            findings += _guarded(str(collection.path), partial(_check_builds, collection, kind, quick))
     except CollectionError as error:
         findings.append(Finding(error.what, error.where, error.fix))
     return findings
@@ -123,6 +121,11 @@ def _nothing_published(collection: Collection) -> Finding:
 def _check_transform(collection: Collection) -> Iterator[Finding]:
     own_transform(collection)
     yield from ()
+
+
+def _check_builds(collection: Collection, kind: str, quick: bool) -> Iterator[Finding]:
+    for error in damaged_builds(collection, kind, quick=quick):
+        yield Finding(error.what, error.where, error.fix)
 
 
 def _check_chain(collection: Collection) -> Iterator[Finding]:

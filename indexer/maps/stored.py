@@ -143,7 +143,10 @@ def _numbers(build: Build, folder: Path, name: str, kind: str, count: int | None
     file = folder / name
     if name not in build.files:
         raise damaged(folder, f"{name} is missing")
-    size, width = file.stat().st_size, np.dtype(kind).itemsize
-    if size % width or (count is not None and size != count * width):
-        raise damaged(file, "its size does not fit the number of points")
-    return np.fromfile(file, kind)
+    try:
+        size, width = file.stat().st_size, np.dtype(kind).itemsize
+        if size % width or (count is not None and size != count * width):
+            raise damaged(file, "its size does not fit the number of points")
+        return np.fromfile(file, kind)
+    except OSError as error:  # somebody removes the map at this moment
+        raise damaged(file, f"it cannot be read: {error.strerror or error}") from error

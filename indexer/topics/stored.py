@@ -207,9 +207,12 @@ def read_run(collection: Collection, identifier: str) -> StoredTopics:
 
 def _read(file: Path, kind: str, count: int) -> NDArray[Any]:
     """`count` numbers, all that the file may hold."""
-    if file.is_symlink() or not file.is_file() or file.stat().st_size != count * np.dtype(kind).itemsize:
-        raise damaged(file, "its size does not fit the description")
-    return np.fromfile(file, dtype=kind, count=count)
+    try:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != count * np.dtype(kind).itemsize:
+            raise damaged(file, "its size does not fit the description")
+        return np.fromfile(file, dtype=kind, count=count)
+    except OSError as error:  # somebody removes the topics at this moment
+        raise damaged(file, f"it cannot be read: {error.strerror or error}") from error
 
 
 def _check_entries(content: _TopicsFile, file: Path) -> None:

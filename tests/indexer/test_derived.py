@@ -72,6 +72,8 @@ def test_an_unknown_id_says_how_to_make_one(collection):
         lambda folder: _change(folder, format=99),
         lambda folder: _change(folder, encoder_fingerprint="0" * 64),
         lambda folder: _change(folder, files={"../x.bin": {"size": 3}}),
+        lambda folder: _change(folder, files={"a" * 5000: {"size": 3}}),
+        lambda folder: _change(folder, files={"x\0.bin": {"size": 3}}),
         lambda folder: _change(folder, surprise=1),
     ],
 )
@@ -81,6 +83,12 @@ def test_a_damaged_build_is_refused_and_left_out_of_the_list(collection, damage)
     with pytest.raises(CollectionError):
         derived.read_build(collection, "map", build.id)
     assert derived.list_builds(collection, "map") == []
+
+
+def test_a_build_that_is_being_removed_is_left_out_of_the_list(collection):
+    build, half = _write(collection), _write(collection)
+    (derived.build_folder(collection, "map", half.id) / "build.json").unlink()
+    assert derived.list_builds(collection, "map") == [build]
 
 
 def _change(folder, **fields):
@@ -128,3 +136,30 @@ def test_verify_finds_a_changed_build_and_says_how_to_remove_it(collection):
     assert f"--remove {build.id}" in found.fix
     (derived.build_folder(collection, "map", build.id) / "build.json").write_text("{")
     assert "not JSON" in collection.verify(quick=True)[0].what
+
+
+@pytest.mark.parametrize("name", ["rowid.u64", "xy.u16"])
+def test_a_map_that_is_removed_while_it_is_read_is_no_traceback(collection, name, monkeypatch):
+    from indexer.maps import stored
+    from indexer.maps.build import build_map
+    from indexer.search import Searcher
+
+    made = build_map(Searcher(collection), method="pca")
+    build = derived.read_build(collection, "map", made.id)
+    (derived.build_folder(collection, "map", made.id) / name).unlink()
+    monkeypatch.setattr(stored, "read_build", lambda *_: build)
+    with pytest.raises(CollectionError, match=f"{name} is damaged: it cannot be read"):
+        stored.open_map(collection, made.id)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_verify_says_which_build_it_may_not_read(collection, quick, monkeypatch):
+    _write(collection)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(derived, "_size", refuse)
+    monkeypatch.setattr("encoder.atomic.sha256_file", refuse)
+    found = [finding.what for finding in collection.verify(quick=quick)]
+    assert any("Permission denied" in what for what in found)
