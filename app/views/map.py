@@ -24,7 +24,7 @@ from indexer.hits import SearchResult
 _MAP_WIDTH, _LIST_WIDTH = 17, 11  # shares of the page
 _TRUST_HELP = (
     "Trust: share of a passage's 15 nearest in meaning that are among its 15 nearest on the map. Two dimensions cannot "
-    "keep all neighbours together: 0.2 to 0.4 is usual, so check what looks close. Placed: put beside its neighbours "
+    "keep all neighbours together, so check what looks close. Placed: put beside its neighbours "
     "after the map was made."
 )
 

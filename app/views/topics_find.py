@@ -57,10 +57,11 @@ def draw_find(opened: session.Opened) -> None:
 
 
 def _has_map(opened: session.Opened) -> bool:
-    from indexer.derived import list_builds
+    from indexer.maps.stored import neighbour_map
 
+    # Crowds of a map by PCA are no topics.
     key = session.state_beside(opened.collection.path)
-    return session.derived(opened, "has map", key, lambda: bool(list_builds(opened.collection, "map")))
+    return session.derived(opened, "has map", key, lambda: bool(neighbour_map(opened.collection)))
 
 
 def _method(opened: session.Opened) -> str:
@@ -79,7 +80,9 @@ def _draw_options(opened: session.Opened) -> None:
             help=_METHOD_HELP,
         )
     else:
-        st.text("Every passage gets a topic (k-means).\nWith a map, dense regions of it can be topics too.")
+        st.text(
+            "Every passage gets a topic (k-means).\nWith a map by UMAP, dense regions of it can be topics too."
+        )
     if _method(opened) == "kmeans":
         st.number_input("Topics", 0, 2_000, 0, key=_COUNT, help="0: by the size of the corpus, 4 to 100.")
     else:
