@@ -391,4 +391,6 @@ def _open(path: str) -> Opened:
 
     collection = Collection.open(Path(path))
     version = collection.version()  # before the searcher: a publication in between then opens anew
-    return Opened(collection, Searcher(collection, LazyEncoder(collection)), version, collection.info())
+    # Held: a page asks for its version many times, and must not see two of them.
+    searcher = Searcher(collection, LazyEncoder(collection)).held()
+    return Opened(collection, searcher, version, collection.info())

@@ -56,6 +56,7 @@ def export_bundle(
             str(target),
             "name a new folder, or a .zip file",
         )
+    searcher = searcher.held()  # all parts tell of one version
     selected = select_rows(searcher, selection)
     extras = extra_columns(searcher, selection)
     making = None

@@ -56,7 +56,7 @@ def export_passages(
         CollectionError: nothing was published, or rows cannot be read.
     """
     _check_ending(file, vectors)
-    searcher = Searcher(collection)
+    searcher = Searcher(collection).held()  # rows, columns and topics of one version
     selection = selection or Selection()
     row_ids = None if selection.is_everything else select_rows(searcher, selection).row_ids
     extras = extra_columns(searcher, selection)
@@ -94,6 +94,7 @@ def write_rows(
         InputError: the file cannot be written.
         CollectionError: rows cannot be read.
     """
+    searcher = searcher.held()
     temporary = file.with_name(f".{file.name}.part")
     total = max(1, searcher.snapshot.rows if row_ids is None else row_ids.size)
     written = 0

@@ -1,6 +1,7 @@
 """Searcher: the one way to search a collection, for the command, the pages and the tests."""
 
 import contextlib
+import copy
 import threading
 import time
 from collections.abc import Sequence
@@ -82,7 +83,21 @@ class Searcher:
         self._is_given = embedder is not None
         self._columns: ColumnProvider = columns or ComputedColumns()
         self._lock = threading.Lock()
+        self._is_held = False
         self._open_newest()
+
+    def held(self) -> "Searcher":
+        """A searcher that stays with the version that is newest now, for answers that several steps put together.
+
+        When the files of that version are cleaned away, days later, it fails. An encoder that is loaded through it
+        is its own.
+        """
+        _ = self.snapshot  # looks for the newest
+        with self._lock:
+            stays = copy.copy(self)
+        stays._lock = threading.Lock()
+        stays._is_held = True
+        return stays
 
     def _open_newest(self) -> None:
         self._checked_at = time.monotonic()
@@ -99,13 +114,13 @@ class Searcher:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest published version, looked for at most once a second.
+        """The newest published version, looked for at most once a second; always the same of one that is `held`.
 
         Raises:
             IndexMismatchError: the collection was re-embedded with another encoder than the one given.
         """
         with self._lock:
-            if time.monotonic() - self._checked_at >= _POLL_S:
+            if not self._is_held and time.monotonic() - self._checked_at >= _POLL_S:
                 self._checked_at = time.monotonic()
                 with contextlib.suppress(CollectionError):  # what is open still answers
                     self._renew()
@@ -113,6 +128,8 @@ class Searcher:
 
     def _renew(self) -> bool:
         """Opens what is newest on disk when that is not what is open; returns whether it was not."""
+        if self._is_held:
+            return False
         now = Collection.open(self.collection.path)
         if now.settings.uuid == self.collection.settings.uuid:
             if now.version() == self._seen:

@@ -97,6 +97,7 @@ def hits_side_by_side(
         CollectionError: the collection is damaged.
     """
     check_search(k, "semantic", "document")
+    searcher = searcher.held()
     snapshot = searcher.snapshot
     settings = snapshot.collection.settings
     if settings.transform:

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         from app.map_table import write_map
 
-        write_map(searcher, stored, Path(args.out), colour=args.colour)
+        write_map(searcher.held(), stored, Path(args.out), colour=args.colour)
     return _show(args, collection, stored)
 
 

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         return _remove(args, collection)
     from indexer.search import Searcher
 
-    searcher = Searcher(collection)
+    searcher = Searcher(collection).held()
     if args.show is not None or args.by is not None or args.over_time is not None:
         return _look(args, searcher)
     return _show(args, searcher, _asked(args, searcher))

@@ -74,6 +74,7 @@ def examine(
         UsageError: a transformation is not understood.
         CollectionError: the collection is damaged.
     """
+    searcher = searcher.held()  # rows and measures of one version
     selected = select_rows(searcher, selection)
     return examine_chosen(
         searcher, selected.row_ids, selected.sentence, parts=parts, seed=seed, report=report
@@ -104,6 +105,7 @@ def examine_chosen(
         CollectionError: the collection is damaged.
     """
     parts = parts or Parts()
+    searcher = searcher.held()
     snapshot = searcher.snapshot
     notes: list[str] = []
     found = _measured(snapshot, row_ids, parts, seed, report)

@@ -191,11 +191,7 @@ def _make(searcher: Searcher, recipe: MapRecipe, report: Report) -> "_Made":
 def _chosen_rows(searcher: Searcher, where: str) -> tuple[Snapshot, NDArray[np.uint64]]:
     """The newest version and its rows that pass the filter, uint64 [N], ascending."""
     snapshot = searcher.snapshot
-    allowed = searcher.allowed(where or None)
-    while searcher.snapshot is not snapshot:  # published in between: the masks belong to the newer one
-        snapshot = searcher.snapshot
-        allowed = searcher.allowed(where or None)
-    rows = snapshot.row_ids(allowed)
+    rows = snapshot.row_ids(searcher.scope(where or None, snapshot=snapshot).allowed)
     if where and not rows.size:
         raise InputError("no passage passes the filter", where, "choose a wider filter")
     return snapshot, rows

@@ -65,6 +65,7 @@ def build_topics(
         InputError: the method, a number or the map is impossible.
         CollectionError: it cannot be written.
     """
+    searcher = searcher.held()  # the map is brought to the version that is grouped
     # On a PCA map everything lies upon everything: its dense regions are no topics.
     map_id = map_id or neighbour_map(searcher.collection)
     method = method or ("hdbscan" if map_id else "kmeans")

@@ -106,5 +106,6 @@ def topic_column(
         InputError: there are no topics, or none of that name.
         CollectionError: they are damaged.
     """
-    found = current_topics(open_topics(searcher.collection, identifier, version), searcher.snapshot)
+    snapshot = searcher.snapshot
+    found = current_topics(open_topics(snapshot.collection, identifier, version), snapshot)
     return found.row_ids, found.numbers

@@ -9,9 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from encoder.errors import CollectionError, InputError
+from indexer import export, search
+from indexer.bundle import export_bundle
 from indexer.documents import Document
-from indexer.export import safe_cell
-from tests.indexer.making import doc, new_collection, stored_rows
+from indexer.export import export_passages, safe_cell
+from indexer.search import Searcher
+from indexer.selection import Selection
+from tests.indexer.making import doc, new_collection, numbered, stored_rows
 
 DOCUMENTS = [
     doc(
@@ -149,3 +153,28 @@ def test_what_was_never_published_is_not_exported(tmp_path):
     collection, _ = new_collection(tmp_path / "c")
     with pytest.raises(CollectionError, match="nothing was published yet"):
         collection.export(tmp_path / "e.csv")
+
+
+@pytest.mark.parametrize("is_bundle", [False, True])
+def test_an_export_is_of_one_version_while_another_one_is_published(tmp_path, monkeypatch, is_bundle):
+    monkeypatch.setattr(search, "_POLL_S", 0.0)
+    monkeypatch.setattr(export, "_BLOCK", 3)
+    collection, encoder = new_collection(tmp_path / "c", numbered(12))
+    reports = []
+
+    def report(progress):
+        reports.append(progress)
+        if len(reports) == 1:
+            collection.delete(ids=["d7"])
+
+    chosen = Selection(where="year >= 0")
+    if is_bundle:
+        export_bundle(Searcher(collection, encoder), chosen, tmp_path / "out", report=report)
+        file = tmp_path / "out" / "passages.jsonl"
+        assert "12 documents, 12 passages" in (tmp_path / "out" / "README.txt").read_text()
+    else:
+        file = tmp_path / "out.jsonl"
+        assert export_passages(collection, file, selection=chosen, report=report) == 12
+    names = [json.loads(line)["document_id"] for line in file.read_text().splitlines()]
+    assert sorted(names) == sorted(f"d{i}" for i in range(12))
+    assert len(reports) > 1 and collection.version() == 2

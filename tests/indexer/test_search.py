@@ -125,6 +125,18 @@ def test_a_new_publication_is_seen_by_an_open_searcher(tmp_path, impatient):
     assert "d51" in [hit.document_id for hit in searcher.search("d51").hits]
 
 
+def test_a_held_searcher_stays_with_its_version(tmp_path, impatient):
+    collection, encoder = new_collection(tmp_path / "c", numbered(5))
+    searcher = Searcher(collection, encoder)
+    held = searcher.held()
+    collection.delete(ids=["d1"])
+    assert held.snapshot is held.snapshot
+    assert held.search("words", 50).provenance.version == 1
+    assert searcher.search("words", 50).provenance.version == 2
+    assert len(held.search("words", 50).hits) == 5 and held.held().snapshot.rows == 5
+    assert searcher.held().snapshot.rows == 4
+
+
 def test_an_open_version_answers_while_newer_ones_cannot_be_opened(tmp_path, impatient):
     collection, encoder = new_collection(tmp_path / "c", numbered(5))
     searcher = Searcher(collection, encoder)
