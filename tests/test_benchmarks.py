@@ -128,3 +128,30 @@ def test_memory_tokens_are_measured_on_the_same_texts(encoder_directory, texts):
     assert 0 <= float(cells(shown, "clusters, n_clusters 2")[1]) <= 1
     assert cells(shown, "0.8")[-1].startswith(("+", "-"))
     assert len(shown.splitlines()) > 40
+
+
+@pytest.fixture(scope="module")
+def shown(texts, encoder_directory, tmp_path_factory):
+    """A collection for the front end."""
+    folder = tmp_path_factory.mktemp("shown") / "shown"
+    given = ["--text", "body", "--encoder", str(encoder_directory), "--into", str(folder)]
+    line = [sys.executable, "-P", "-m", "app.cli", "index", str(texts), *given]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+def test_every_page_is_measured_without_an_error(shown):
+    output = run("bench_pages.py", "--collection", shown, "--rounds", 2, "--queries", 4, "--no-browser")
+    for page in ("Search, nothing", "Map", "Topics", "Health", "Corpora", "Search, the first", "Map with"):
+        assert cells(output, page)[9] == "0"
+    assert cells(output, "4 different ones")[5] == "0"
+    assert str(shown.parent) not in output
+
+
+def test_people_searching_at_once_all_get_answers(shown):
+    given = ["--people", 3, "--browsers", 0, "--queries", 9, "--hurried", 6, "--pause", 0.1]
+    output = run("bench_load.py", "--collection", shown, *given)
+    assert cells(output, "with pauses")[1:3] == ["9", "0"]
+    assert cells(output, "without")[1:3] == ["6", "0"]
+    assert str(shown.parent) not in output
