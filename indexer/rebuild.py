@@ -95,8 +95,9 @@ def put_in_place(beside: Path, path: Path) -> None:
         CollectionError: the folders cannot change places; the old one stands as before.
     """
     try:
-        if (path / VIEWS_FOLDER).is_dir():
-            shutil.copytree(path / VIEWS_FOLDER, beside / VIEWS_FOLDER, dirs_exist_ok=True)
+        views = path / VIEWS_FOLDER
+        if views.is_dir() and not views.is_symlink():  # what a link leads to is not of this collection
+            shutil.copytree(views, beside / VIEWS_FOLDER, symlinks=True, dirs_exist_ok=True)
         exchange_folders(beside, path)
     except OSError as error:
         raise full_disk_or(error, "the new collection cannot be put in place of the old", path) from error

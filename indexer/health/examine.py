@@ -11,6 +11,7 @@ from encoder.errors import Llm2CompError
 from encoder.spectrum.duplicates import Duplicates
 from encoder.spectrum.examination import Examination
 from encoder.spectrum.examination import examine as examine_rows
+from encoder.spectrum.transforms import check_steps, parse_steps
 from encoder.spectrum.what_if import WhatIf, what_if
 from indexer.health.lengths import length_report
 from indexer.health.memory import memory_report
@@ -107,6 +108,7 @@ def examine_chosen(
     parts = parts or Parts()
     searcher = searcher.held()
     snapshot = searcher.snapshot
+    _check_trials(parts, snapshot.collection.settings.dimension)
     notes: list[str] = []
     found = _measured(snapshot, row_ids, parts, seed, report)
 
@@ -143,6 +145,7 @@ def examine_vectors(
         UsageError: a transformation is not understood.
     """
     parts = parts or Parts()
+    _check_trials(parts, source.dimension)
     found = _examined(_given(source), parts, seed, report)
     notes = ["A file has no texts, so there are no memory tokens to look at."] if parts.memory else []
     trials: list[WhatIf] = []
@@ -236,6 +239,12 @@ def _trials(
     report(JobProgress("what-if", fraction=0.0))
     sample = searcher.snapshot.vectors(drawn(row_ids, TRIAL_ROWS, seed))
     return tuple(what_if(sample, parts.what_if, pairs=pairs, seed=seed))
+
+
+def _check_trials(parts: Parts, dimension: int) -> None:
+    """Refuses impossible transformations before minutes of work, not after them."""
+    for spec in parts.what_if:
+        check_steps(parse_steps(spec), dimension)
 
 
 def _or_note(notes: list[str], make: Callable[[], _Found]) -> _Found | None:

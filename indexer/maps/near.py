@@ -82,7 +82,6 @@ def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 
 def _cells(snapshot: Snapshot, mapped: NDArray[np.uint64]) -> Any:
     faiss = load_faiss()
-    faiss.omp_set_num_threads(1)
     dimension = snapshot.collection.settings.dimension
     cells = 1 << max(0, round(np.log2(max(1, 3 * mapped.size**0.5))))
     coarse = faiss.IndexFlatIP(dimension)
@@ -92,8 +91,13 @@ def _cells(snapshot: Snapshot, mapped: NDArray[np.uint64]) -> Any:
     index.cp.niter, index.cp.seed, index.cp.min_points_per_centroid = 6, 1, 1
     index.nprobe = min(_CELLS_SEEN, cells)
     some = np.random.default_rng(0).permutation(mapped.size)[: cells * _TRAIN_ROWS_PER_CELL]
-    index.train(snapshot.vectors(mapped[np.sort(some)]))
-    for _, vectors in snapshot.vector_blocks(mapped):
-        index.add(vectors)
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # sums in another order would move rows that lie between two cells
+    try:
+        index.train(snapshot.vectors(mapped[np.sort(some)]))
+        for _, vectors in snapshot.vector_blocks(mapped):
+            index.add(vectors)
+    finally:
+        faiss.omp_set_num_threads(threads)
     index.own_fields, _ = True, coarse.this.disown()  # the coarse index lives as long as the index
     return index

@@ -243,7 +243,8 @@ def _is_sound(edit: Edit) -> bool:
     names_build = bool(_ID.fullmatch(edit.build)) if not is_rename else edit.build == ""
     is_named = edit.version not in (AUTOMATIC, AUTOMATIC_NAME)
     is_named = is_named and clean_label(edit.version, MOST_NAME) == edit.version
-    fits_action = len(edit.topics) == 1 and bool(edit.label) if is_rename else True
+    fits_action = len(edit.topics) == 1 or edit.action not in ("rename", "split")
+    fits_action = fits_action and (bool(edit.label) or not is_rename)
     is_clean = clean_label(edit.label) == edit.label
     return bool(_ID.fullmatch(edit.base)) and names_build and is_named and fits_action and is_clean
 

@@ -132,6 +132,31 @@ def test_the_way_back_makes_every_vector_anew(tmp_path, monkeypatch):
     assert not (collection.path / "transform.safetensors").exists() and collection.verify() == []
 
 
+def test_what_a_link_leads_to_does_not_come_into_the_collection(tmp_path):
+    collection, _ = preset(tmp_path)
+    beside = tmp_path / "private"
+    beside.mkdir()
+    (beside / "key").write_text("private")
+    views = collection.path / "views"
+    views.mkdir()
+    (views / "tags.jsonl").write_text("kept\n")
+    (views / "notes.jsonl").symlink_to(beside / "key")
+    collection.rebuild(transform=SPEC)
+    assert (views / "tags.jsonl").read_text() == "kept\n" and (views / "notes.jsonl").is_symlink()
+    (views / "tags.jsonl").unlink()
+    (views / "notes.jsonl").unlink()
+    views.rmdir()
+    views.symlink_to(beside)
+    retransform.put_in_place(*_two(tmp_path, collection))
+    assert not views.exists() and (beside / "key").read_text() == "private"
+
+
+def _two(tmp_path, collection):
+    """A collection that is to go in the place of another one, and that one."""
+    new, _ = new_collection(tmp_path / "new", numbered(3))
+    return new.path, collection.path
+
+
 def test_one_transformation_is_not_laid_over_another(tmp_path, monkeypatch):
     collection, encoder = preset(tmp_path)
     monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda *_, **__: encoder)

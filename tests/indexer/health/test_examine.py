@@ -79,6 +79,18 @@ def test_an_impossible_trial_is_refused(space):
         examine(space, parts=Parts(what_if=("nonsense",), has_known_items=False))
 
 
+def test_a_trial_that_asks_for_too_much_is_refused_before_the_work(tmp_path, space):
+    np.save(tmp_path / "v.npy", stored(space))
+    parts, stages = Parts(what_if=("drop:9",), has_known_items=False), []
+    for run in (
+        lambda: examine(space, parts=parts, report=stages.append),
+        lambda: examine_vectors(open_vectors(tmp_path / "v.npy"), parts=parts, report=stages.append),
+    ):
+        with pytest.raises(UsageError, match="drop:9 asks for more than the 8 numbers"):
+            run()
+    assert stages == []
+
+
 def test_progress_names_its_stages(space):
     stages = []
     examine(space, report=lambda progress: stages.append(progress.stage))

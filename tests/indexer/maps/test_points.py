@@ -209,3 +209,18 @@ def test_cells_find_what_exact_finds_nearly(tmp_path, monkeypatch):
     by_cells, usable = nearest_mapped(snapshot, rows[1000:], rows[:1000], 15)
     assert usable.all()
     assert np.mean([len(set(a) & set(b)) / 15 for a, b in zip(by_cells, truth, strict=True)]) > 0.7
+
+
+def test_cells_leave_the_threads_of_searches_alone(collection, vectors, monkeypatch):
+    import faiss
+
+    snapshot = snapshot_of(collection, vectors)
+    rows = snapshot.row_ids()
+    monkeypatch.setattr(near, "MOST_PAIRS", 0)
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        assert nearest_mapped(snapshot, rows[:2], rows[2:], 3)[1].all()
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(threads)

@@ -191,6 +191,14 @@ def test_a_hostile_journal_changes_nothing(planted):
     assert open_topics(collection, run.id, "v").edits == 1
 
 
+def test_a_split_of_no_topic_is_no_edit(planted):
+    collection, searcher, run, _ = planted
+    Editor(searcher, run).merge([0, 1])
+    merge = journal.read(collection, "topics")[-1]
+    journal.append(collection, "topics", {**merge, "action": "split", "topics": [], "version": "foreign"})
+    assert [version.name for version in list_versions(collection, run.id)] == ["edited"]
+
+
 def test_a_chosen_version_is_current_and_a_missing_one_is_named(planted):
     collection, searcher, run, _ = planted
     Editor(searcher, run, "v").rename(0, "x")
