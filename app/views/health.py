@@ -45,8 +45,9 @@ def page() -> None:
     opened = session.opened()
     with st.spinner("Looking at the vectors …"):
         first = health_session.first_look(opened)
-    card = st.empty()
-    _draw_verdict(card, first.verdict, first)
+    # Two places: a browser that draws a shorter card over a longer one keeps what is beyond its end.
+    early, card = st.empty(), st.container()
+    _draw_verdict(early, first.verdict, first)
     if not first.examined:
         st.text("There are no passages to look at; take off what narrows the view.")
         return
@@ -60,6 +61,7 @@ def page() -> None:
     below = st.container()
     with below, st.spinner("Looking for neighbours, duplicates and outliers …", show_time=True):
         report = health_session.full_report(opened)
+    early.empty()
     _draw_verdict(card, report.examination.verdict, first, report=report)
     with numbers.container():
         draw_numbers(report.examination.diagnosis, report)

@@ -89,6 +89,14 @@ def bundle(content):
     return [row["document_id"] for row in table], files["README.txt"].decode()
 
 
+def click_line(page, key, line, header=38, height=35):
+    """Clicks a line of a table, from 0; what lies over its canvas takes the click as a hand's would be taken."""
+    grid = page.locator(f"[class*=st-key-{key}] canvas").first
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    page.mouse.click(box["x"] + 16, box["y"] + header + height * line + height / 2)
+
+
 def canvas(page):
     return page.locator("canvas.over")
 
