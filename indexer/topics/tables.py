@@ -18,6 +18,7 @@ from indexer.topics.current import CurrentTopics
 
 MOST_VALUES = 12
 MOST_BINS = 60
+_MOST_DRAWN, _MOST_CELLS = 100_000, 10_000_000  # bins that somebody asks for, and bins times topics
 OTHER, NONE = "other values", "no value"
 STEPS = ("day", "week", "month", "quarter", "year")
 
@@ -152,13 +153,14 @@ def topics_over_time(snapshot: Snapshot, topics: CurrentTopics, column: str, *, 
     step = step or _suiting_step(day)
     bins = _bin(day, step)
     first, last = int(bins.min()), int(bins.max())
-    if last - first >= 100_000:
+    width = last - first + 1
+    if width > _MOST_DRAWN or width * len(numbers) > _MOST_CELLS:
         raise InputError(
             f"the dates of {column!r} reach from {day.min()} to {day.max()}",
             f"topics over time, by {step}",
             "choose a longer step, for example year",
         )
-    counts = np.zeros((len(numbers), last - first + 1), np.int64)
+    counts = np.zeros((len(numbers), width), np.int64)
     np.add.at(counts, (positions[at[is_dated]], bins - first), 1)
     starts = [_start(number, step) for number in range(first, last + 1)]
     return TimeTable(column, step, numbers, starts, counts, int((~is_dated).sum()))

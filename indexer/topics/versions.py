@@ -6,6 +6,7 @@ applied, by anybody who reads the journal, so that two writers never need a lock
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -90,45 +91,54 @@ def list_runs(collection: Collection) -> list[Build]:
 
 def list_versions(collection: Collection, base: str) -> list[Version]:
     """The edited versions of a run, in the order in which they were begun."""
-    names = dict.fromkeys(edit.version for edit in _edits(collection) if edit.base == base)
-    return [version for name in names if (version := read_version(collection, base, name)).edits]
+    return [replay(base, name, edits) for name, edits in _by_version(collection, base).items()]
 
 
 def read_version(collection: Collection, base: str, name: str) -> Version:
     """What was edited; a version that nobody edited has no edits."""
-    edits = [edit for edit in _edits(collection) if (edit.base, edit.version) == (base, name)]
+    return replay(base, name, _by_version(collection, base).get(name, []))
+
+
+def _by_version(
+    collection: Collection, base: str, records: list[dict[str, Any]] | None = None
+) -> dict[str, list[Edit]]:
+    """The edits of a run by the name of their version, of which each has one at least."""
+    every = map(_as_edit, _records(collection) if records is None else records)
+    edits = [edit for edit in every if edit and edit.base == base]
     if any(edit.build for edit in edits):  # one whose result is gone, or was never made, says nothing
         made = {build.id for build in list_builds(collection, KIND) if build.recipe.get("base") == base}
         edits = [edit for edit in edits if not edit.build or edit.build in made]
-    return replay(base, name, edits)
+    found: dict[str, list[Edit]] = {}
+    for edit in edits:
+        found.setdefault(edit.version, []).append(edit)
+    return found
 
 
 def replay(base: str, name: str, edits: Sequence[Edit]) -> Version:
-    """Which edits of the journal hold.
+    """Which edits of a version hold: those that collide with none that their author had not seen.
+
+    Two collide that touch a topic both, or that both moved passages: each holds the whole assignment then. The first
+    edit always holds. Time grows with the edits and not with their pairs, since a journal may come from elsewhere.
 
     Args:
         base: run.
         name: of the version.
-        edits: of the journal, of all versions.
+        edits: of this version, in the order of the journal.
     """
     held: list[Edit] = []
     refused: list[tuple[Edit, Edit]] = []
+    touching: dict[int | None, list[int]] = {}  # topic, None for all that moved passages, to places in `held`
     for edit in edits:
-        if (edit.base, edit.version) != (base, name):
-            continue
-        earlier = next((other for other in held[edit.seen :] if _collide(edit, other)), None)
+        touched = {*edit.topics, *([None] if edit.build else [])}
+        unseen = (touching.get(what, []) for what in touched)
+        earlier = [places[at] for places in unseen if (at := bisect_left(places, edit.seen)) < len(places)]
         if earlier:
-            refused.append((edit, earlier))
-        else:
-            held.append(edit)
+            refused.append((edit, held[min(earlier)]))
+            continue
+        for what in touched:
+            touching.setdefault(what, []).append(len(held))
+        held.append(edit)
     return Version(base, name, tuple(held), tuple(refused))
-
-
-def _collide(edit: Edit, other: Edit) -> bool:
-    """Whether two edits, made without knowing of each other, cannot both hold."""
-    if edit.build and other.build:  # each holds the whole assignment
-        return True
-    return bool(set(edit.topics) & set(other.topics))
 
 
 def current_run(collection: Collection) -> tuple[str, str]:
@@ -137,20 +147,24 @@ def current_run(collection: Collection) -> tuple[str, str]:
     Raises:
         InputError: there is none.
     """
-    runs = {build.id for build in list_runs(collection)}
-    for record in reversed(_records(collection)):
+    runs = [build.id for build in list_runs(collection)]
+    records = _records(collection)
+    edited: dict[str, dict[str, list[Edit]]] = {}
+    for record in reversed(records):
         base, version = record.get("base"), record.get("version")
-        is_choice = record.get("action") == "choose" and isinstance(base, str) and isinstance(version, str)
-        if is_choice and base in runs and (not version or read_version(collection, base, version).edits):
+        if record.get("action") != "choose" or base not in runs or not isinstance(version, str):
+            continue
+        if version != AUTOMATIC and base not in edited:
+            edited[base] = _by_version(collection, base, records)
+        if version == AUTOMATIC or version in edited[base]:
             return base, version
-    newest = list_runs(collection)[:1]
-    if not newest:
+    if not runs:
         raise InputError(
             "there are no topics of this collection yet",
             str(collection.path),
             f"make them: llm2comp topics {collection.path}",
         )
-    return newest[0].id, AUTOMATIC
+    return runs[0], AUTOMATIC
 
 
 def choose(collection: Collection, identifier: str, version: str = AUTOMATIC, *, author: str = "") -> None:
@@ -220,10 +234,6 @@ def _named(topic: Topic, labels: dict[int, str]) -> Topic:
 
 def _records(collection: Collection) -> list[dict[str, Any]]:
     return journal.read(collection, JOURNAL)
-
-
-def _edits(collection: Collection) -> list[Edit]:
-    return [edit for edit in map(_as_edit, _records(collection)) if edit]
 
 
 def _as_edit(record: dict[str, Any]) -> Edit | None:

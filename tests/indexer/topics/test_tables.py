@@ -8,7 +8,7 @@ import pytest
 
 from encoder.errors import InputError
 from indexer.search import Searcher
-from indexer.topics import build_topics, current_topics
+from indexer.topics import build_topics, current_topics, tables
 from indexer.topics.tables import STEPS, topics_by_value, topics_over_time
 from tests.indexer.making import doc, new_collection
 
@@ -109,3 +109,12 @@ def test_columns_that_cannot_be_used_are_named(tabled):
     assert "day" in error.value.fix
     with pytest.raises(InputError, match="there is no step 'hour'"):
         topics_over_time(snapshot, current, "day", step="hour")
+
+
+@pytest.mark.parametrize(("name", "most"), [("_MOST_DRAWN", 3), ("_MOST_CELLS", 12)])
+def test_steps_that_would_fill_the_memory_are_refused(tabled, monkeypatch, name, most):
+    snapshot, current, _ = tabled
+    monkeypatch.setattr(tables, name, most)
+    with pytest.raises(InputError, match="the dates of 'day' reach from") as caught:
+        topics_over_time(snapshot, current, "day", step="day")
+    assert "longer step" in caught.value.fix

@@ -2,8 +2,10 @@
 
 import json
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
 from encoder.errors import InputError
 from indexer.annotations import journal
@@ -11,7 +13,16 @@ from indexer.derived import build_folder, list_builds
 from indexer.topics import build_topics, open_topics
 from indexer.topics.edits import Editor, remove_topics
 from indexer.topics.stored import unit_rows
-from indexer.topics.versions import choose, clean_label, list_runs, list_versions, read_version
+from indexer.topics.versions import (
+    Edit,
+    choose,
+    clean_label,
+    current_run,
+    list_runs,
+    list_versions,
+    read_version,
+    replay,
+)
 from tests.indexer.topics.planted import planted_collection, planted_vectors, same_groups, truth_of
 
 
@@ -189,6 +200,38 @@ def test_a_hostile_journal_changes_nothing(planted):
     file = collection.path / "views" / "topics.jsonl"
     file.write_bytes(file.read_bytes() + b'{"format": 1, "at"\n\xff\xfe\n' + json.dumps([1]).encode() + b"\n")
     assert open_topics(collection, run.id, "v").edits == 1
+
+
+_EDITS = st.lists(
+    st.tuples(st.lists(st.integers(0, 4), max_size=3), st.booleans(), st.integers(0, 9)), max_size=12
+)
+
+
+@given(_EDITS)
+def test_an_edit_holds_unless_one_that_its_author_had_not_seen_collides(drawn):
+    edits = [
+        Edit(str(at), "b", "v", "merge", tuple(topics), "", "0" * 8 if moves else "", seen, "", "", "")
+        for at, (topics, moves, seen) in enumerate(drawn)
+    ]
+    held, refused = [], []
+    for edit in edits:
+        unseen = held[edit.seen :]
+        clashes = [x for x in unseen if (edit.build and x.build) or set(edit.topics) & set(x.topics)]
+        (refused.append((edit, clashes[0])) if clashes else held.append(edit))
+    found = replay("b", "v", edits)
+    assert (list(found.edits), list(found.refused)) == (held, refused)
+
+
+def test_a_long_journal_is_read_once(planted, monkeypatch):
+    collection, searcher, run, _ = planted
+    Editor(searcher, run).rename(0, "named")
+    choose(collection, run.id, "edited")
+    for number in range(30):
+        journal.append(collection, "topics", {"action": "choose", "base": run.id, "version": f"v{number}"})
+    reads, read = [], journal.read
+    monkeypatch.setattr(journal, "read", lambda *given: reads.append(given) or read(*given))
+    assert current_run(collection) == (run.id, "edited")
+    assert len(reads) == 1
 
 
 def test_a_split_of_no_topic_is_no_edit(planted):
