@@ -34,10 +34,12 @@ def draw_facets(opened: session.Opened, result: SearchResult) -> None:
         st.caption(f"{_HELP} These are {plural(len(result.hits), 'hit')}.")
         for place, (column, facet) in enumerate(zip(st.columns(len(shown)), shown, strict=True)):
             with column:
-                _draw_facet(facet, f"facet_{place}_{abs(hash((session.view().filter, facet)))}")
+                _draw_facet(facet, f"facet_{place}")
 
 
 def _draw_facet(facet: Facet, key: str) -> None:
+    # One key for whatever stands there: a session keeps what it knew of each widget for as long as it lives.
+    st.session_state[key] = None
     st.pills(
         esc_md(shorten(facet.name, _NAME_CHARS)),
         list(range(len(facet.values))),

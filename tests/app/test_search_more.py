@@ -71,6 +71,16 @@ def test_a_value_in_common_is_counted_and_a_click_keeps_only_its_hits(news, open
     assert not any(found.label == "topic" for found in test.pills)  # one value for all tells nothing
 
 
+def test_another_query_brings_no_other_widgets_which_a_session_would_keep(news, open_app):
+    test = open_app(q="near the city")
+    before = [found.proto.id for found in test.pills]
+    pills(test, "topic").select("river · 6").run()
+    button(test, "undo").click().run()
+    test.text_input(key="query").set_value("city number").run()
+    assert [found.proto.id for found in test.pills] == before and before
+    assert pills(test, "topic").value is None  # what was clicked is in the filter, not in the list
+
+
 def test_ranges_narrow_to_the_hits_that_they_count(news, open_app):
     test = open_app(q="near the city")
     year = pills(test, "year")
