@@ -176,7 +176,7 @@ def _band(measure: str, reason: Finding | None, random_rank: float | None) -> st
     if reason.measure == "rank_share":
         return "" if random_rank is None else f"{side} {reason.band.watch * random_rank:.0f}"
     if reason.measure == "n90_share":
-        return f"{side} {reason.band.watch:.0%} of random rows' number".replace("%", " %")
+        return f"{side} {reason.band.watch:.0%} of random vectors' number".replace("%", " %")
     return f"{side} {shown(measure, reason.band.watch)}"
 
 

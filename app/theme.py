@@ -29,8 +29,8 @@ PAGE_STYLE = (
 .st-key-scope { position: relative; z-index: 1; }
 .st-key-scope:not(:has([class*="st-key-chip_"])) { margin-bottom: -5.25rem; pointer-events: none; }
 .st-key-scope:not(:has([class*="st-key-chip_"])) button { pointer-events: auto; }
-[class*="st-key-state_"] { border-radius: 0.5rem; padding: 0.7rem 0.4rem; text-align: center; }
-[class*="st-key-state_"] p { color: #fff; font-size: 1.25rem; }
+[class*="st-key-state_"] { border-radius: 0.5rem; padding: 0.7rem 0.4rem; }
+[class*="st-key-state_"] p { color: #fff; font-size: 1.25rem; text-align: center; }
 """
     + _STATES
     + "\n</style>"

@@ -5,8 +5,13 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from encoder.embedder import Embedder
+
+# How long an example takes depends on the machine, and tests never time anything.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 class WordEmbedder:

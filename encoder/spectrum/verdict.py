@@ -150,7 +150,7 @@ def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
             "rank_share",
             rank / expected,
             Band(True, _LOW_RANK, _COLLAPSED_RANK),
-            f"The rows use {rank:.0f} directions where as many random ones would use {expected:.0f}.",
+            f"The vectors use {rank:.0f} directions where as many random ones would use {expected:.0f}.",
             f"{_TRAIN} Centring alone will not help." if has_wide_mean else _TRAIN,
         )
     n90, expected_n90 = diagnosis.n90, reference.measures.n90
@@ -159,7 +159,7 @@ def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
             "n90_share",
             n90 / expected_n90,
             Band(True, _LOW_N90, _COLLAPSED_N90),
-            f"{n90} direction{' holds' if n90 == 1 else 's hold'} 90% of the variance; random rows need {expected_n90}.",
+            f"{n90} direction{' holds' if n90 == 1 else 's hold'} 90% of the variance; random vectors need {expected_n90}.",
             _TRAIN,
         )
     random_share = reference.first_direction or 0.0
@@ -185,7 +185,7 @@ def _of_mean(cosine: float, *, is_rank_fine: bool) -> list[Finding]:
         "mean_cosine",
         cosine,
         Band(False, _HIGH_COSINE, _COLLAPSED_COSINE),
-        f"Two rows have a cosine of {cosine:.2f} on average"
+        f"Two vectors have a cosine of {cosine:.2f} on average"
         + (": all point the same way." if cosine > _HIGH_COSINE else "."),
         centre if is_rank_fine else _TRAIN,
     )
@@ -194,7 +194,7 @@ def _of_mean(cosine: float, *, is_rank_fine: bool) -> list[Finding]:
 def _of_hubs(hubness: Hubness | None) -> list[Finding]:
     if hubness is None or len(hubness.counts) < LEAST_ROWS:
         return []
-    advice = "Look at the hubs: boilerplate can go; for other rows see what centring finds under what-if."
+    advice = "Look at the hubs: boilerplate can go; for other vectors see what centring finds under what-if."
     found = _finding(
         "hub_skewness",
         hubness.skewness,
@@ -207,7 +207,7 @@ def _of_hubs(hubness: Hubness | None) -> list[Finding]:
         "antihub_share",
         share,
         Band(False, _MANY_ANTIHUBS),
-        f"{share or 0:.1%} of the rows are among the {hubness.k} nearest of no other: they are hardly found.",
+        f"{share or 0:.1%} of the vectors are among the {hubness.k} nearest of no other: they are hardly found.",
         advice,
     )
 
@@ -219,8 +219,8 @@ def _of_rows(diagnosis: Diagnosis) -> list[Finding]:
         "broken_rows",
         broken / given if given else None,
         Band(False, _MANY_BROKEN),
-        f"{diagnosis.zero_rows:,} rows are zero and {diagnosis.non_finite_rows:,} hold no finite numbers.",
-        "Look at the texts of these rows (empty ones?) and at the encoder's precision.",
+        f"{diagnosis.zero_rows:,} vectors are zero and {diagnosis.non_finite_rows:,} hold no finite numbers.",
+        "Look at the texts of these vectors (empty ones?) and at the encoder's precision.",
     )
 
 
@@ -231,7 +231,7 @@ def _of_duplicates(equal: Duplicates | None, near: Duplicates | None) -> list[Fi
             "equal_share",
             equal.share,
             Band(False, _MANY_EQUAL),
-            f"{equal.repeated:,} of {equal.rows:,} rows are equal to another, in {equal.groups:,} groups.",
+            f"{equal.repeated:,} of {equal.rows:,} vectors are equal to another, in {equal.groups:,} groups.",
             "Remove repeated texts, or mend what makes different texts equal.",
         )
     if near is not None and near.rows >= LEAST_ROWS:
@@ -239,7 +239,7 @@ def _of_duplicates(equal: Duplicates | None, near: Duplicates | None) -> list[Fi
             "near_share",
             near.share,
             Band(False, _MANY_NEAR),
-            f"{near.repeated:,} of {near.rows:,} sampled rows have another at a cosine of {NEAR_COSINE} or more.",
+            f"{near.repeated:,} of {near.rows:,} sampled vectors have another at a cosine of {NEAR_COSINE} or more.",
             "Look at the largest groups: repeated texts can go; different texts so close are told apart by few digits.",
         )
     return found
@@ -248,19 +248,17 @@ def _of_duplicates(equal: Duplicates | None, near: Duplicates | None) -> list[Fi
 def _too_few(diagnosis: Diagnosis) -> str:
     if not diagnosis.n:
         broken = diagnosis.zero_rows + diagnosis.non_finite_rows
-        return (
-            f"Cannot tell: {f'none of {broken:,} rows has a direction' if broken else 'there are no rows'}."
-        )
+        return f"Cannot tell: {f'none of {broken:,} vectors has a direction' if broken else 'there are no vectors'}."
     needed = max(LEAST_ROWS, diagnosis.dimension)
-    rows = "1 row is" if diagnosis.n == 1 else f"{diagnosis.n:,} rows are"
-    return f"Cannot tell: {rows} too few for {diagnosis.dimension:,} dimensions; give at least {needed:,}."
+    vectors = "1 vector is" if diagnosis.n == 1 else f"{diagnosis.n:,} vectors are"
+    return f"Cannot tell: {vectors} too few for {diagnosis.dimension:,} dimensions; give at least {needed:,}."
 
 
 def _evidence(diagnosis: Diagnosis, reasons: tuple[Finding, ...], worst: State) -> str:
     """Rank and first direction first, then what else is as bad as the verdict."""
     rank, first = diagnosis.effective_rank_centred, diagnosis.first_direction
     if rank is None or first is None:
-        return "all rows are the same"
+        return "all vectors are the same"
     parts = [
         f"effective rank {rank:.0f} of {diagnosis.dimension:,}",
         f"the first direction carries {first:.0%}",
@@ -279,9 +277,9 @@ def _short(finding: Finding) -> str:
     texts = {
         "mean_cosine": f"mean cosine {finding.value:.2f}",
         "hub_skewness": f"hubs (skewness {finding.value:.1f})",
-        "antihub_share": f"{finding.value:.0%} of the rows are near to no other",
-        "broken_rows": f"{finding.value:.1%} of the rows are broken",
-        "equal_share": f"{finding.value:.0%} of the rows are equal to another",
-        "near_share": f"{finding.value:.0%} of the rows nearly equal another",
+        "antihub_share": f"{finding.value:.0%} of the vectors are near to no other",
+        "broken_rows": f"{finding.value:.1%} of the vectors are broken",
+        "equal_share": f"{finding.value:.0%} of the vectors are equal to another",
+        "near_share": f"{finding.value:.0%} of the vectors nearly equal another",
     }
     return texts[finding.measure]

@@ -172,5 +172,5 @@ def test_progress_is_written_for_the_app(capsys, healthy, tmp_path):
 def test_an_empty_file_cannot_be_told(capsys, tmp_path):
     np.save(tmp_path / "v.npy", np.zeros((0, 4), np.float32))
     code, out, _ = run(capsys, tmp_path / "v.npy", "--html", tmp_path / "h.html")
-    assert code == 0 and out.startswith("Cannot tell: there are no rows.")
+    assert code == 0 and out.startswith("Cannot tell: there are no vectors.")
     assert "There is nothing to draw." in (tmp_path / "h.html").read_text()

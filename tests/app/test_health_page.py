@@ -98,7 +98,7 @@ def test_a_collapsed_space_says_why_and_what_to_do(space):
 def test_one_passage_cannot_tell(space):
     test = space(healthy(n=1))
     assert verdict(test) == "**Cannot tell**"
-    assert "1 row is too few" in text_of(test)
+    assert "1 vector is too few" in text_of(test)
     for part in ("what_if", "hubs", "duplicates", "outliers", "length", "memory"):
         assert not closer(test, part).exception
         assert "could not be drawn" not in text_of(test)

@@ -106,7 +106,7 @@ def test_a_mean_with_a_collapse_is_not_mended_by_centring():
 
 def test_rows_all_alike_are_collapsed_with_and_without_noise():
     same = judge(diagnose(np.ones((100, DIMENSION))))
-    assert (same.state, same.sentence) == ("collapsed", "Collapsed: all rows are the same.")
+    assert (same.state, same.sentence) == ("collapsed", "Collapsed: all vectors are the same.")
     noisy = judge(diagnose(1 + 1e-4 * _rows(HEALTHY["equal"], 1000)))
     assert noisy.state == "collapsed"
     assert "mean cosine 1.00" in noisy.sentence
@@ -115,11 +115,11 @@ def test_rows_all_alike_are_collapsed_with_and_without_noise():
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        (np.zeros((0, 8)), "Cannot tell: there are no rows."),
-        (np.full((3, 8), np.nan), "Cannot tell: none of 3 rows has a direction."),
-        (np.ones((1, 8)), "Cannot tell: 1 row is too few for 8 dimensions; give at least 50."),
-        (np.ones((49, 8)), "Cannot tell: 49 rows are too few for 8 dimensions; give at least 50."),
-        (_rows(np.ones(100), 80), "Cannot tell: 80 rows are too few for 100 dimensions; give at least 100."),
+        (np.zeros((0, 8)), "Cannot tell: there are no vectors."),
+        (np.full((3, 8), np.nan), "Cannot tell: none of 3 vectors has a direction."),
+        (np.ones((1, 8)), "Cannot tell: 1 vector is too few for 8 dimensions; give at least 50."),
+        (np.ones((49, 8)), "Cannot tell: 49 vectors are too few for 8 dimensions; give at least 50."),
+        (_rows(np.ones(100), 80), "Cannot tell: 80 vectors are too few for 100 dimensions; give at least 100."),
     ],
 )
 def test_few_rows_are_said_to_be_few(rows, sentence):
@@ -144,9 +144,9 @@ def _share(share):
     ("given", "measure", "words"),
     [
         ({"hubness": _hubness(5.1, 0.0)}, "hub_skewness", "hubs (skewness 5.1)"),
-        ({"hubness": _hubness(1.0, 0.16)}, "antihub_share", "16% of the rows are near to no other"),
-        ({"equal": _share(0.06)}, "equal_share", "6% of the rows are equal to another"),
-        ({"near": _share(0.21)}, "near_share", "21% of the rows nearly equal another"),
+        ({"hubness": _hubness(1.0, 0.16)}, "antihub_share", "16% of the vectors are near to no other"),
+        ({"equal": _share(0.06)}, "equal_share", "6% of the vectors are equal to another"),
+        ({"near": _share(0.21)}, "near_share", "21% of the vectors nearly equal another"),
     ],
 )
 def test_what_is_seen_beside_the_spectrum_is_to_be_watched(given, measure, words):
@@ -172,8 +172,8 @@ def test_broken_rows_are_to_be_watched():
     rows[3], rows[5, 1] = 0, np.inf
     verdict = judge(diagnose(rows))
     assert verdict.state == "watch"
-    assert verdict.reasons[0].sentence == "1 rows are zero and 1 hold no finite numbers."
-    assert verdict.sentence.endswith("0.4% of the rows are broken.")
+    assert verdict.reasons[0].sentence == "1 vectors are zero and 1 hold no finite numbers."
+    assert verdict.sentence.endswith("0.4% of the vectors are broken.")
 
 
 def test_a_band_says_from_where_on():
