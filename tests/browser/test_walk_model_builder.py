@@ -70,6 +70,7 @@ def test_from_the_verdict_to_a_change_that_helps_and_a_report(spaces, open_page,
     page.locator(".st-key-health_memory button").first.click()
     expect(page.locator(".st-key-health_slots .js-plotly-plot")).to_be_visible(timeout=60_000)
     settle(page)
+    expect(page.get_by_text("Memory tokens 1-6 carry the same direction")).to_be_visible()
     expect(page.get_by_text("Merging memory states")).to_be_visible()
 
     choose(page, "Lay over", "zz_wide")
@@ -77,7 +78,6 @@ def test_from_the_verdict_to_a_change_that_helps_and_a_report(spaces, open_page,
     settle(page)
     expect(page.locator(".st-key-health_spectrum")).to_contain_text("zz_wide")
 
-    page.screenshot(path="/tmp/n_health2.png", full_page=True)
     page.locator(".st-key-health_files button").first.click()
     found = json.loads(saved(page, page.locator(".st-key-health_json button").first))
     assert found["state"] == "collapsed" and found["verdict"]["advice"]
