@@ -152,6 +152,8 @@ def read_build(collection: Collection, kind: str, identifier: str) -> Build:
     build = to_dataclass(Build, found, file)
     if (build.kind, build.id) != (kind, identifier):
         raise damaged(file, "it describes another build")
+    if not _is_time(build.created_at):
+        raise damaged(file, f"created_at is {build.created_at[:40]!r}")
     for name, described in build.files.items():
         size = _size(folder / name) if Path(name).name == name else None
         if size is None:
@@ -205,6 +207,13 @@ def remove_build(collection: Collection, kind: str, identifier: str) -> None:
             str(folder),
             "check the permissions of the folder",
         ) from error
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _size(path: Path) -> int | None:

@@ -27,6 +27,7 @@ _BUILDS = {
     "--where": "where",
     "--most": "most",
 }
+_MOST_FACT = 10**15
 
 
 def add_parser(subparsers: Any) -> None:
@@ -203,19 +204,22 @@ def _line(build: "Build") -> str:
 
 
 def _remarks(build: "Build") -> list[str]:
-    """What a reader of this map must know, one sentence each; nothing where all is as expected."""
-    facts = build.facts
+    """What a reader of this map must know, one sentence each; nothing where all is as expected.
+
+    Facts come from a file that may be anybody's: one that is missing or no number says nothing.
+    """
+    numbers = {name: value for name, value in build.facts.items() if isinstance(value, int | float)}
+    facts = {name: value for name, value in numbers.items() if abs(value) <= _MOST_FACT}
     remarks = {
-        "drawn_by": "too few different passages for umap: pca"
-        if facts["drawn_by"] != build.recipe["method"]
-        else "",
         "is_single_place": "all points have the same position",
-        "placed": f"{facts['placed']} of the points are placed by their neighbours, not laid out",
-        "unusable": f"{facts['unusable']} passages have a vector without a direction and no point",
-        "duplicates": f"{facts['duplicates']} passages share the point of one with the same vector",
-        "on_rim": f"{facts['on_rim']} points lie far outside and are drawn on the rim",
+        "placed": "{:,} of the points are placed by their neighbours, not laid out",
+        "unusable": "{:,} passages have a vector without a direction and no point",
+        "duplicates": "{:,} passages share the point of one with the same vector",
+        "on_rim": "{:,} points lie far outside and are drawn on the rim",
     }
-    found = [text for name, text in remarks.items() if facts[name] and text]
-    if facts["share"] < 1:
-        found.append(f"a sample: {facts['share']:.1%} of {facts['rows']} passages")
+    found = [text.format(facts[name]) for name, text in remarks.items() if facts.get(name)]
+    if build.recipe.get("method") == "umap" and build.facts.get("drawn_by") == "pca":
+        found.insert(0, "too few different passages for umap: pca")
+    if facts.get("share", 1) < 1:
+        found.append(f"a sample: {facts['share']:.1%} of {facts.get('rows', 0):,} passages")
     return found

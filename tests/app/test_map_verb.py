@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.cli import main
+from indexer.derived import build_folder
 from indexer.maps.stored import list_maps, open_map
 from tests.indexer.making import ListSource, PresetEmbedder, doc, new_collection
 
@@ -79,6 +80,27 @@ def test_what_a_reader_must_know_is_said(capsys, collection):
     assert "where year < 2040" in out
     _, out, _ = run(capsys, "map", collection.path, "--where", "year < 1995", "--quiet")
     assert "too few different passages for umap: pca" in out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"facts": {}},
+        {"facts": {"share": "x", "placed": {"a": 1}, "points": [1]}},
+        {"facts": {"share": -(10**400), "on_rim": 10**400, "drawn_by": None}},
+        {"recipe": {"format": 1}},
+    ],
+)
+def test_a_foreign_build_says_less_and_fails_nowhere(capsys, collection, tmp_path, changes):
+    run(capsys, "map", str(collection.path), "--method", "pca")
+    (build,) = list_maps(collection)
+    file = build_folder(collection, "map", build.id) / "build.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    code, out, _ = run(
+        capsys, "map", str(collection.path), "--id", build.id, "--out", str(tmp_path / "m.svg")
+    )
+    assert code == 0 and f"map {build.id}" in out and "0%" not in out
+    assert run(capsys, "map", str(collection.path), "--list")[0] == 0
 
 
 def test_list_and_remove(capsys, collection):

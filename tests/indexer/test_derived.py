@@ -75,6 +75,8 @@ def test_an_unknown_id_says_how_to_make_one(collection):
         lambda folder: _change(folder, files={"a" * 5000: {"size": 3}}),
         lambda folder: _change(folder, files={"x\0.bin": {"size": 3}}),
         lambda folder: _change(folder, surprise=1),
+        lambda folder: _change(folder, created_at="yesterday"),
+        lambda folder: _change(folder, created_at="2026-01-01T00:00:00"),
     ],
 )
 def test_a_damaged_build_is_refused_and_left_out_of_the_list(collection, damage):
