@@ -8,6 +8,7 @@ One works at a time; the others wait, and whichever server looks next starts the
 import contextlib
 import fcntl
 import json
+import math
 import os
 import secrets
 import shutil
@@ -44,6 +45,12 @@ _TITLES = {
     "diagnose": "Health of {}",
     "verify": "Check of {}",
 }
+
+# How values are read back from a folder that others may have written into.
+_TEXTS = frozenset({"id", "title", "into", "process_start", "stage", "state"})
+_WHOLE = frozenset({"pid", "exit_code", "done", "total"})
+_MAY_BE_UNKNOWN = frozenset({"cancelled_at", "exit_code", "seconds_left"})
+_MOST = 2**62  # beyond it the system's own calls fail
 
 # Children of this process, whose exit codes only we can learn.
 _children: dict[str, subprocess.Popen[bytes]] = {}
@@ -128,8 +135,11 @@ def start_once(kind: str, collection: Path, options: Sequence[str] = ()) -> Job:
 
 
 def start_waiting() -> None:
-    """Starts the job that has waited longest, if none works; called by every server about once a second."""
-    if not library.jobs_folder().is_dir():
+    """Starts the job that has waited longest, if none works; called by every server about once a second.
+
+    A server that only shows leaves it to the one that was asked.
+    """
+    if mode.current().is_read_only or not library.jobs_folder().is_dir():
         return
     with _queue():
         _start_first()
@@ -179,13 +189,26 @@ def forget(job: Job) -> None:
         InputError: the server only shows.
     """
     mode.check_writable("remove jobs")
-    now = _load(job.folder)
-    if now is None or status(now) in ALIVE:
-        return
-    shutil.rmtree(job.folder, ignore_errors=True)
-    needed = {argument for other in all_jobs() for argument in other.arguments}
-    for argument in set(now.arguments) - needed:
-        library.remove_upload(Path(argument))
+    with _queue():  # else another page could resume it, or start one that reads the upload, in between
+        now = _load(job.folder)
+        if now is None or status(now) in ALIVE:
+            return
+        shutil.rmtree(job.folder, ignore_errors=True)
+        _children.pop(job.id, None)
+        needed = {argument for other in all_jobs() for argument in other.arguments}
+        for argument in set(now.arguments) - needed:
+            library.remove_upload(Path(argument))
+
+
+def newest(kind: str, collection: Path) -> Job | None:
+    """The newest job of a kind on a collection, as it stands now; None where there is none.
+
+    Args:
+        kind: as for `start_once`.
+        collection: that it works on.
+    """
+    mine = (kind, str(collection))
+    return next((job for job in all_jobs() if job.arguments[:2] == mine), None)
 
 
 def all_jobs() -> list[Job]:
@@ -217,7 +240,8 @@ def progress(job: Job) -> Progress:
     """The last progress written; an empty one if there is none yet."""
     try:
         content = json.loads((job.folder / "progress.json").read_text(encoding="utf-8"))
-        return Progress(**{name: content[name] for name in Progress.__dataclass_fields__ if name in content})
+        found = Progress(**{name: content[name] for name in Progress.__dataclass_fields__ if name in content})
+        return found if _is_sound(found) else Progress()
     except (OSError, ValueError, TypeError):
         return Progress()
 
@@ -290,9 +314,26 @@ def _load(folder: Path) -> Job | None:
         if content.pop("format") != _FORMAT or content["id"] != folder.name:
             return None
         job = Job(**{**content, "arguments": tuple(map(str, content["arguments"]))})
-        return job if isinstance(job.pid, int) and job.pid >= 0 else None
+        return job if _is_sound(job) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # half-made or foreign: not a job to offer
+
+
+def _is_sound(read: Job | Progress) -> bool:
+    """Whether every value out of a file is what its field says; numbers finite, and none but an exit code negative."""
+    for name, value in asdict(read).items():
+        if name == "arguments":  # texts by now
+            continue
+        if value is None:
+            fits = name in _MAY_BE_UNKNOWN
+        elif name in _TEXTS:
+            fits = isinstance(value, str)
+        else:
+            fits = type(value) in ((int,) if name in _WHOLE else (int, float)) and math.isfinite(value)
+            fits = fits and (value >= 0 or name == "exit_code") and value <= _MOST
+        if not fits:
+            return False
+    return True
 
 
 def _as_it_stands(job: Job) -> Job:
@@ -313,16 +354,18 @@ def _exit_code(job: Job) -> int | None:
     if job.exit_code is not None or child is None or child.pid != job.pid:
         return job.exit_code
     exit_code = child.poll()
-    if exit_code is not None:
+    now = _load(job.folder)
+    # Another page may have resumed it since: the end of the process before is none of the next one.
+    if exit_code is not None and now is not None and now.pid == job.pid:
         with contextlib.suppress(OSError):  # the folder may be gone
-            _save(replace(_load(job.folder) or job, exit_code=exit_code))
+            _save(replace(now, exit_code=exit_code))
     return exit_code
 
 
 def _is_alive(job: Job) -> bool:
     try:
         os.kill(job.pid, 0)
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return _process_start(job.pid) == job.process_start
 

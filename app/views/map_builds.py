@@ -30,12 +30,12 @@ _STAGES = {
 
 def draw_jobs(opened: session.Opened) -> None:
     """Draws the newest job that makes a map of this corpus, while it works or where it has failed."""
-    job = _newest(opened.collection.path)
+    job = jobs.newest("map", opened.collection.path)
     if job is None:
         return
     state = jobs.status(job)
     if state in jobs.ALIVE:
-        st.fragment(_draw_progress, run_every="1s")(job)
+        st.fragment(_draw_progress, run_every="1s")(opened.collection.path, job.id)
     elif state in ("failed", "lost") and job.id not in st.session_state.get(_PUT_AWAY, ()):
         _draw_failure(job)
 
@@ -165,19 +165,16 @@ def _start(opened: session.Opened) -> None:
         session.notice(f"Not started: {error.what}; {error.fix}.")
 
 
-def _newest(path: Path) -> jobs.Job | None:
-    """The newest job that makes a map of a collection; one that lists or writes maps is none of ours."""
-    mine = ("map", str(path))
-    return next((job for job in jobs.all_jobs() if job.arguments[:2] == mine), None)
-
-
 def _is_working(path: Path) -> bool:
-    job = _newest(path)
+    job = jobs.newest("map", path)
     return job is not None and jobs.status(job) in jobs.ALIVE
 
 
-def _draw_progress(job: jobs.Job) -> None:
+def _draw_progress(path: Path, watched: str) -> None:
     jobs.start_waiting()
+    job = jobs.newest("map", path)  # read anew: one that waited when the page was drawn may have begun
+    if job is None or job.id != watched:
+        st.rerun()
     state = jobs.status(job)
     if state not in jobs.ALIVE:
         if state == "done":

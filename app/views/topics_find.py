@@ -130,11 +130,8 @@ def draw_finding(opened: session.Opened) -> bool:
 
 def _newest(opened: session.Opened) -> tuple[jobs.Job | None, jobs.State]:
     """The newest job of ours; its state is "done" where there is none."""
-    path = str(opened.collection.path)
-    for job in jobs.all_jobs():
-        if job.arguments[:2] == ("topics", path):
-            return job, jobs.status(job)
-    return None, "done"
+    job = jobs.newest("topics", opened.collection.path)
+    return job, "done" if job is None else jobs.status(job)
 
 
 def _draw_progress(opened: session.Opened, watched: str) -> None:

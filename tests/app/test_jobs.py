@@ -175,6 +175,11 @@ def test_an_ended_job_can_be_removed_and_a_working_one_not(worker):
         "[]",
         '{"format": 99, "id": "x"}',
         '{"format": 1}',
+        '{"format": 1, "id": "x", "title": 3, "arguments": [], "into": ""}',
+        '{"format": 1, "id": "x", "title": "", "arguments": [], "into": "", "queued_at": "now"}',
+        '{"format": 1, "id": "x", "title": "", "arguments": [], "into": "", "started_at": NaN}',
+        '{"format": 1, "id": "x", "title": "", "arguments": [], "into": "", "pid": true}',
+        '{"format": 1, "id": "x", "title": "", "arguments": [], "into": "", "pid": null}',
     ],
 )
 def test_a_foreign_or_damaged_job_folder_is_passed_over(library_home, content):
@@ -223,6 +228,19 @@ def test_a_stale_handle_that_learns_the_end_keeps_what_another_page_wrote(worker
     jobs.cancel(latest(job))
     wait_for(lambda: jobs.status(job) not in jobs.ALIVE)  # never heard of the wish
     assert latest(job).cancelled_at is not None
+
+
+def test_a_stale_handle_that_learns_the_end_does_not_end_the_job_that_was_resumed(worker):
+    job = worker("fail")
+    jobs._children[job.id].wait()
+    first = worker("sleep")
+    assert jobs.status(jobs.resume(job)) == "queued"
+    assert jobs.status(job) == "failed"  # what a page drawn before holds
+    assert latest(job).exit_code is None
+    jobs.cancel(first)
+    wait_for(lambda: ended(first, job))
+    assert jobs.status(latest(job)) == "failed"
+    assert (job.folder / "runs").read_text() == "xx"
 
 
 def test_a_removed_job_is_said_to_be_gone_and_a_resumed_one_is_not_removed(worker):
@@ -331,6 +349,29 @@ def test_a_server_that_only_shows_changes_no_job(worker, monkeypatch):
         with pytest.raises(InputError, match="this server only shows: it does not (start|stop|remove) jobs"):
             act()
     assert jobs.status(job) == "running"
+
+
+def test_a_server_that_only_shows_starts_nothing_that_waits(worker, monkeypatch):
+    first, second = worker("sleep"), worker("quick")
+    wait_for(lambda: jobs.progress(first).done == 3)
+    jobs.cancel(first)
+    wait_for(lambda: jobs.status(latest(first)) == "cancelled")
+    with monkeypatch.context() as patched:
+        patched.setattr(mode, "_chosen", mode.Mode(is_read_only=True))
+        jobs.start_waiting()
+        assert jobs.status(latest(second)) == "queued"
+    wait_for(lambda: ended(second))
+
+
+def test_the_newest_job_of_a_kind_is_found(worker, library_home):
+    folder = library_home / "roads"
+    assert jobs.newest("map", folder) is None
+    first = jobs.start_once("map", folder)
+    second = jobs.start_once("topics", folder)
+    assert jobs.newest("map", folder).id == first.id
+    assert jobs.newest("topics", folder).id == second.id
+    assert jobs.newest("map", library_home / "rivers") is None
+    wait_for(lambda: ended(first, second))
 
 
 def test_a_working_job_is_listed_however_old(library_home, monkeypatch):

@@ -359,6 +359,19 @@ def test_a_better_map_is_started_as_a_job_and_its_progress_shown(many, open_app,
     assert "The map could not be made" not in text_of(test)
 
 
+def test_a_map_that_waited_when_the_page_was_drawn_is_seen_to_begin(many, open_app, sent, monkeypatch):
+    waiting = jobs.Job("1", "Map", ("map", str(many.path)), str(many.path))
+    found = [waiting]
+    monkeypatch.setattr(jobs, "all_jobs", lambda: found)
+    monkeypatch.setattr(jobs, "status", lambda job: "running" if job.pid else "queued")
+    monkeypatch.setattr(jobs, "progress", lambda job: jobs.Progress("neighbours", 10, 30))
+    monkeypatch.setattr(jobs, "start_waiting", lambda: None)
+    assert "Waiting for another job" in open_app("map").get("progress")[0].proto.text
+    begun = [jobs.Job("1", "Map", ("map", str(many.path)), str(many.path), pid=1, started_at=1.0)]
+    monkeypatch.setattr(jobs, "start_waiting", lambda: found.__setitem__(slice(None), begun))
+    assert "Finding the nearest of each passage" in open_app("map").get("progress")[0].proto.text
+
+
 def test_without_the_extra_the_sentence_says_what_to_install(many, open_app, sent, monkeypatch):
     def fail():
         raise MissingExtraError("UMAP is not installed", "x", "pip install 'llm2comp[map]'")
