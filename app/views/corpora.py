@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from app import library, session
+from app import library, mode, session
 from app.display import clean_for_display, esc_md
 from app.formats import ago, count, parse_moment, plural, size
 from app.views.collection_card import draw_builds
@@ -29,7 +29,8 @@ def page() -> None:
     draw_jobs()
     entries = library.known()
     if not entries:
-        st.text("No corpus yet. Build the demo corpus, or import a file of your own.")
+        offer = "" if mode.current().is_read_only else " Build the demo corpus, or import a file of your own."
+        st.text(f"No corpus yet.{offer}")
     for first in range(0, len(entries), _CARDS_A_ROW):
         for column, entry in zip(
             st.columns(_CARDS_A_ROW), entries[first : first + _CARDS_A_ROW], strict=False

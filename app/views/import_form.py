@@ -1,5 +1,6 @@
 """The import form: a file by upload or by its path, its columns, a name, and the job that indexes it."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +94,25 @@ def _chosen_source(typed: str, upload: Any) -> tuple[Path | None, str]:
         return stored[upload.file_id], Path(upload.name).name.split(".")[0]
     if not typed.strip():
         return None, ""
-    path = Path(typed.strip()).expanduser().resolve()
-    if not path.exists():
-        raise InputError(
-            f"there is nothing at {path}", "File or folder", "check the path; it is one of the server's"
-        )
+    path = _existing(typed.strip())
     return path, path.name.split(".")[0]
+
+
+def _existing(typed: str) -> Path:
+    """The file or folder that a typed path means.
+
+    Raises:
+        InputError: there is none, or the path is impossible.
+    """
+    path = Path(typed)
+    # Besides what the system says: a NUL, and the home folder of nobody.
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        path = path.expanduser().resolve()
+        if path.exists():
+            return path
+    raise InputError(
+        f"there is nothing at {path}", "File or folder", "check the path; it is one of the server's"
+    )
 
 
 def _draw_columns(source: Path, name: str) -> None:

@@ -5,7 +5,7 @@ from functools import wraps
 
 import streamlit as st
 
-from app import library, session
+from app import library, mode, session
 from app.display import clean_for_display
 from app.failures import log_failure
 from app.theme import DEMO_TEXT, FIRST_COMMAND
@@ -89,6 +89,10 @@ def show_empty_library(start_demo: Callable[[], None]) -> None:
     """No corpus yet: the one command, and the demo by one click."""
     with st.container(border=True, key="empty"):
         st.subheader("No corpus yet", anchor=False)
+        if mode.current().is_read_only:
+            st.text("This server only shows. Whoever runs it makes a corpus with this command:")
+            st.code(FIRST_COMMAND, language=None)
+            return
         st.text(DEMO_TEXT)
         st.button(
             "Build the demo corpus",

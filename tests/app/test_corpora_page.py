@@ -1,11 +1,13 @@
 """The corpora page: cards, imports and jobs, without a browser."""
 
+import json
+import os
 import time
 
 import pandas as pd
 import pytest
 
-from app import jobs
+from app import jobs, mode
 from app.views.corpora import health_word
 
 
@@ -115,6 +117,41 @@ def test_a_path_without_a_file_is_named(library_home, open_app):
     test = open_app("corpora")
     test.text_input(key="import_path").set_value("/no/such/file.csv").run()
     assert "there is nothing at /no/such/file.csv" in text_of(test)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x.csv", "/tmp/" + "a" * 300, "/tmp/a\0b"])
+def test_an_impossible_path_is_a_mistake_of_whoever_typed_it(library_home, open_app, path):
+    test = open_app("corpora")
+    test.text_input(key="import_path").set_value(path).run()
+    said = text_of(test)
+    assert "there is nothing at" in said
+    assert "It is our mistake" not in said
+
+
+def test_a_server_that_only_shows_offers_nothing_to_make(library_home, open_app, monkeypatch):
+    monkeypatch.setattr(mode, "_chosen", mode.Mode(is_read_only=True))
+    for page in ("search", "map", "topics", "health", "corpora"):
+        test = open_app(page)
+        assert not test.exception
+        assert not {"build_demo", "go_import"} & {button.key for button in test.button}
+        assert "This server only shows" in text_of(test)
+        assert "demo" not in text_of(test)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"heartbeat": "x"}, {"done": "x", "total": 3}, {"stage": 5}, {"total": -1, "done": 5}, {"rate": []}],
+)
+def test_a_job_that_says_nonsense_is_still_listed(library_home, open_app, said):
+    content = {"format": 1, "id": "1", "title": "Import x", "arguments": ["index"], "into": "x"}
+    alive = {"pid": os.getpid(), "process_start": jobs._process_start(os.getpid()), "started_at": time.time()}
+    (library_home / "jobs" / "1").mkdir(parents=True)
+    (library_home / "jobs" / "1" / "job.json").write_text(json.dumps(content | alive))
+    (library_home / "jobs" / "1" / "progress.json").write_text(json.dumps(said))
+    test = open_app("corpora")
+    assert not test.exception
+    assert "Import x" in text_of(test) and "It is our mistake" not in text_of(test)
+    assert test.get("progress")[0].proto.text == "starting"
 
 
 def test_a_source_that_cannot_be_read_is_explained(library_home, open_app):
