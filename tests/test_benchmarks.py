@@ -141,6 +141,14 @@ def shown(texts, encoder_directory, tmp_path_factory):
     return folder
 
 
+def test_topics_are_timed_stage_by_stage(shown):
+    output = run("bench_topics.py", "--collection", shown, "--rounds", 1)
+    for method in ("kmeans", "hdbscan"):
+        lines = [line for line in output.splitlines() if line.startswith(f"| {method} | all: ")]
+        assert len(lines) == 1 and lines[0].endswith(" s |")
+    assert str(shown.parent) not in output
+
+
 def test_every_page_is_measured_without_an_error(shown):
     output = run("bench_pages.py", "--collection", shown, "--rounds", 2, "--queries", 4, "--no-browser")
     for page in ("Search, nothing", "Map", "Topics", "Health", "Corpora", "Search, the first", "Map with"):
