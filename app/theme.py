@@ -26,7 +26,7 @@ _STATES = "\n".join(
 PAGE_STYLE = (
     """<style>
 .stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; }
-.st-key-scope { position: relative; z-index: 1; }
+.st-key-scope { position: relative; z-index: 1; margin-bottom: -2rem; }
 .st-key-scope:not(:has([class*="st-key-chip_"])) { margin-bottom: -5.25rem; pointer-events: none; }
 .st-key-scope:not(:has([class*="st-key-chip_"])) button { pointer-events: auto; }
 [class*="st-key-state_"] { border-radius: 0.5rem; padding: 0.7rem 0.4rem; }

@@ -1,9 +1,10 @@
-"""Takes the pictures of the README from a real collection, with the Chromium of this machine.
+"""Takes the pictures of the documentation from a real collection, with the Chromium of this machine.
 
     python benchmarks/pictures.py COLLECTION OUT [--query TEXT] [--filter TEXT]
 
-Writes OUT/search.png and OUT/corpora.png. The pages show the folder of a collection and every collection that is known,
-so the collection is first copied into a library of its own.
+Writes OUT/<page>.png for every page. The collection should have a map (`llm2comp map`) and topics (`llm2comp topics`).
+The pages show the folder of a collection and every collection that is known, so it is first copied into a library of its
+own.
 """
 
 import argparse
@@ -23,7 +24,7 @@ _WIDTH_PX, _HEIGHT_PX = 1440, 1000
 
 
 def main() -> int:
-    """Takes both pictures; returns the exit code."""
+    """Takes the pictures; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("collection", type=Path)
     parser.add_argument("out", type=Path)
@@ -64,17 +65,29 @@ def _take(address: str, arguments: argparse.Namespace) -> None:
             viewport={"width": _WIDTH_PX, "height": _HEIGHT_PX}, color_scheme=arguments.scheme
         )
         page.set_default_timeout(180_000)  # the first question loads the encoder
-        page.goto(f"{address}/?{urlencode({'q': arguments.query, 'f': arguments.filter})}")
-        page.locator(".st-key-text mark").first.wait_for()
-        _shoot(page, arguments.out / "search.png")
-        page.goto(f"{address}/corpora")
-        page.get_by_text("Documents").first.wait_for()
-        _shoot(page, arguments.out / "corpora.png")
+        for name, path, sign in _pages(arguments):
+            page.goto(address + path)
+            page.locator(sign).first.wait_for()
+            _shoot(page, arguments.out / f"{name}.png")
         browser.close()
 
 
+def _pages(arguments: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Of each picture: its name, the path of the page, and what is there once the page is."""
+    question = {"q": arguments.query, "f": arguments.filter}
+    return [
+        ("search", f"/?{urlencode(question)}", ".st-key-text mark"),
+        ("map", f"/map?{urlencode({'cb': 'topic', 'q': arguments.query})}", "canvas[data-ready]"),
+        ("topics", "/topics", "[data-testid=stDataFrame]"),
+        ("health", "/health", ".st-key-verdict"),
+        ("corpora", "/corpora", "[data-testid=stMetric]"),
+    ]
+
+
 def _shoot(page: Page, file: Path) -> None:
-    page.wait_for_timeout(2_000)  # tables draw themselves a moment after they are there
+    app = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    app.wait_for()
+    page.wait_for_timeout(3_000)  # tables and charts draw themselves a moment after they are there
     page.screenshot(path=file, full_page=True)
     sys.stdout.write(f"{file}\n")
 
