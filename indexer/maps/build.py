@@ -18,14 +18,12 @@ from indexer.maps.laid_out import LaidOut, lay_out
 from indexer.maps.layouts import check_umap
 from indexer.maps.near import nearest_mapped
 from indexer.maps.placing import NEAREST, place
-from indexer.maps.stored import FORMAT, KIND, StoredMap, open_map, write_files
+from indexer.maps.stored import FORMAT, KIND, MOST_POINTS, StoredMap, open_map, write_files
 from indexer.progress import JobProgress, Report, silent
 from indexer.query.snapshot import Snapshot
 from indexer.search import Searcher
 
 METHODS = ("umap", "pca")
-# Six bytes a point go to the page: six megabytes.
-MOST_POINTS = 1_000_000
 MOST_ROWS = 300_000
 _BLOCK = 8192
 _LIBRARIES = ("llm2comp", "numpy", "scipy", "faiss-cpu", "faiss-gpu", "umap-learn", "numba")

@@ -21,6 +21,8 @@ ROWS_FILE, PLACES_FILE, TRUST_FILE = "rowid.u64", "xy.u16", "trust.u8"
 FLAGS_FILE, NEIGHBOURS_FILE = "flags.u8", "neighbours.u32"
 _TRUST_STEPS, _TRUST_UNKNOWN = 254, 255
 _PLACED = 1
+MOST_POINTS = 1_000_000  # six bytes of each go to the page: six megabytes
+_MOST_NEIGHBOURS = 256  # of a point
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,9 @@ def _numbers(build: Build, folder: Path, name: str, kind: str, count: int | None
         raise damaged(folder, f"{name} is missing")
     try:
         size, width = file.stat().st_size, np.dtype(kind).itemsize
-        if size % width or (count is not None and size != count * width):
+        most = MOST_POINTS * width * (_MOST_NEIGHBOURS if name == NEIGHBOURS_FILE else 1)
+        fits = size <= most if count is None else size == count * width
+        if size % width or not fits:
             raise damaged(file, "its size does not fit the number of points")
         return np.fromfile(file, kind)
     except OSError as error:  # somebody removes the map at this moment

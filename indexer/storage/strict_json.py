@@ -13,6 +13,7 @@ from encoder.errors import CollectionError
 
 # Numbers beyond this do not fit what Lance, numpy and FAISS count with.
 _MOST = 2**63 - 1
+MOST_BYTES = 256 << 20
 _Kind = TypeVar("_Kind")
 
 
@@ -20,13 +21,19 @@ class NewerFormatError(CollectionError):
     """A file was written by a newer version of the program; it is whole, but not for us."""
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path, *, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """The JSON object in `file`.
 
+    Args:
+        file: to read.
+        most_bytes: a larger file is not looked at: a few bytes on disk can claim to be a terabyte.
+
     Raises:
-        CollectionError: the file cannot be read, or holds something else.
+        CollectionError: the file cannot be read, is too large, or holds something else.
     """
     try:
+        if file.stat().st_size > most_bytes:
+            raise damaged(file, "it is far too large")
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CollectionError(

@@ -185,9 +185,7 @@ def read_phrases(folder: Path) -> PhraseTable:
         CollectionError: it is damaged.
     """
     file = folder / PHRASES_FILE
-    if file.is_file() and file.stat().st_size > _MOST_BYTES:
-        raise damaged(file, "it is far too large")
-    found = read_object(file)
+    found = read_object(file, most_bytes=_MOST_BYTES)
     check_format(found, file, FORMAT)
     content = to_dataclass(_PhraseFile, found, file)
     if (

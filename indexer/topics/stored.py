@@ -22,7 +22,6 @@ KIND = "topics"
 NOISE = -1
 TOPICS_FILE = "topics.json"
 FORMAT = 1
-_MOST_JSON_BYTES = 256 << 20
 _MOST_NUMBER = 2**31 - 1
 
 
@@ -179,8 +178,6 @@ def read_run(collection: Collection, identifier: str) -> StoredTopics:
     build = read_build(collection, KIND, identifier)
     folder = build_folder(collection, KIND, identifier)
     file = folder / TOPICS_FILE
-    if file.is_file() and file.stat().st_size > _MOST_JSON_BYTES:
-        raise damaged(file, "it is far too large")
     found = read_object(file)
     check_format(found, file, FORMAT)
     content = to_dataclass(_TopicsFile, found, file)

@@ -75,6 +75,7 @@ def test_an_unknown_id_says_how_to_make_one(collection):
         lambda folder: _change(folder, files={"a" * 5000: {"size": 3}}),
         lambda folder: _change(folder, files={"x\0.bin": {"size": 3}}),
         lambda folder: _change(folder, surprise=1),
+        lambda folder: os.truncate(folder / "build.json", 1 << 40),
         lambda folder: _change(folder, created_at="yesterday"),
         lambda folder: _change(folder, created_at="2026-01-01T00:00:00"),
     ],
@@ -165,3 +166,17 @@ def test_verify_says_which_build_it_may_not_read(collection, quick, monkeypatch)
     monkeypatch.setattr("encoder.atomic.sha256_file", refuse)
     found = [finding.what for finding in collection.verify(quick=quick)]
     assert any("Permission denied" in what for what in found)
+
+
+@pytest.mark.parametrize("name", ["rowid.u64", "neighbours.u32"])
+def test_a_map_that_claims_to_be_a_terabyte_is_not_read(collection, name):
+    from indexer.maps import stored
+    from indexer.maps.build import build_map
+    from indexer.search import Searcher
+
+    made = build_map(Searcher(collection), method="pca")
+    folder = derived.build_folder(collection, "map", made.id)
+    os.truncate(folder / name, 1 << 40)
+    _change(folder, files=made.build.files | {name: {"size": 1 << 40}})
+    with pytest.raises(CollectionError, match=f"{name} is damaged: its size does not fit"):
+        stored.open_map(collection, made.id)
