@@ -8,8 +8,8 @@ CATEGORICAL_ON_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C27F00", "
 CATEGORICAL_ON_DARK = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
 OTHER = "#8A8A8A"  # serves both
 
-# State of an embedding space, with a word and an icon beside it everywhere.
-STATE_COLOURS = {"healthy": "#00875F", "watch": "#B26B00", "collapsed": "#C2410C", "cannot tell": "#6B6B6B"}
+# State of an embedding space, with a word and an icon beside it everywhere; white on it has 4.5:1 or more.
+STATE_COLOURS = {"healthy": "#00875F", "watch": "#A66300", "collapsed": "#C2410C", "cannot tell": "#6B6B6B"}
 
 
 def categorical(*, is_dark: bool) -> tuple[str, ...]:
