@@ -6,6 +6,7 @@ Shapes: N rows, D dimension.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from encoder.errors import InputError
 ENDINGS = (".npy", ".parquet")
 _MOST_DIMENSIONS = 65_536
 _BLOCK_NUMBERS = 4 << 20
+# What numpy raises for headers that nobody's numpy wrote: the text of a Python dictionary, in which anything may stand.
+_BAD_HEADER = (ValueError, TypeError, OverflowError, RecursionError, MemoryError, SyntaxError, TokenError)
 _FIX = (
     "give an array [texts, numbers] of floats in .npy, or a .parquet file with a column of lists of numbers"
 )
@@ -65,7 +68,7 @@ def open_vectors(path: Path | str, column: str = "") -> VectorSource:
         )
     try:
         return _open_npy(path) if ending == ".npy" else _open_parquet(path, column)
-    except (OSError, ValueError, EOFError, pa.ArrowException) as error:
+    except (OSError, EOFError, pa.ArrowException, *_BAD_HEADER) as error:
         reason = (getattr(error, "strerror", None) or str(error) or "it ends early").splitlines()[0]
         raise InputError(f"the vectors cannot be read: {reason[:200]}", str(path), _FIX) from error
 

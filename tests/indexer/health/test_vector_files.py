@@ -124,3 +124,22 @@ def test_a_missing_file_and_an_unknown_ending_are_refused(tmp_path):
     with pytest.raises(InputError, match="no column 'x'"):
         pq.write_table(pa.table({"a": [[1.0]]}), tmp_path / "v.parquet")
         open_vectors(tmp_path / "v.parquet", "x")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "(" * 4000,
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999, 8), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (True, 8), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 8), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 8), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (2, 8), }",
+    ],
+)
+def test_a_header_that_numpy_did_not_write_is_refused(tmp_path, header):
+    text = header.encode() + b"\n"
+    start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
+    (tmp_path / "v.npy").write_bytes(start + text + bytes(640))
+    with pytest.raises(InputError, match="the vectors cannot be read"):
+        open_vectors(tmp_path / "v.npy")
