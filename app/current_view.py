@@ -143,8 +143,3 @@ def push() -> None:
         parameters = {}
     if dict(st.query_params) != parameters:
         st.query_params.from_dict(parameters)
-
-
-def is_linked() -> bool:
-    """Whether the address bar holds the whole view."""
-    return is_linkable(encode(view()))

@@ -173,6 +173,7 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
     import streamlit as st
     import uvicorn
     from starlette.middleware import Middleware
+    from starlette.routing import Route
     from streamlit.web import bootstrap
 
     bootstrap.load_config_options(streamlit_options(sign_in))
@@ -195,6 +196,7 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
     )
     app = st.App(
         Path(__file__).with_name("main.py"),
+        routes=[Route("/search", _to_first_page)],
         middleware=[guard],
         lifespan=announce,
         on_script_error=_log_script_error,
@@ -204,6 +206,14 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
     )
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl+C is how a server is meant to end
         uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _to_first_page(request: Any) -> Any:
+    """The page Search is the first one and has no path of its own; its name is what people type."""
+    from starlette.responses import RedirectResponse
+
+    query = request.url.query
+    return RedirectResponse(f"./?{query}" if query else "./")
 
 
 def _watch_queue() -> None:

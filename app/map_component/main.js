@@ -226,7 +226,7 @@ class MapView {
 
   // It covers what lies in its corner.
   toggleLegend() {
-    this.isLegendHidden = !this.isLegendHidden;
+    this.isLegendHidden = !this.root.querySelector(".legend").hidden;
     fillLegend(this);
   }
 

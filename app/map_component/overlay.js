@@ -144,7 +144,9 @@ function fillLegend(view) {
     nodes.push(row);
   }
   box.replaceChildren(...nodes);
-  box.hidden = Boolean(view.isLegendHidden) || (!legend.title && nodes.length === 1);
+  // On a phone it would cover half the map, until it is asked for.
+  const isHidden = view.isLegendHidden ?? window.matchMedia("(max-width: 640px)").matches;
+  box.hidden = isHidden || (!legend.title && nodes.length === 1);
 }
 
 function drawLegend(view, context) {

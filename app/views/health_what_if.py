@@ -132,11 +132,15 @@ def _draw_side_by_side(opened: session.Opened, spec: str) -> None:
 
     def make() -> Any:
         transform = session.derived(opened, "transform", spec, lambda: fit_to(opened.searcher, spec))
-        return hits_side_by_side(opened.searcher, query, transform, _SIDE_HITS, where)
+        return session.encode_alone(
+            lambda: hits_side_by_side(opened.searcher, query, transform, _SIDE_HITS, where)
+        )
 
     try:
         with st.spinner("Searching …", show_time=True):
-            found = session.derived(opened, "side by side", (spec, query, where), make)
+            # A filter may name tags and topics, which change without a new version.
+            beside = session.state_beside(opened.collection.path) if where else ()
+            found = session.derived(opened, "side by side", (spec, query, where, beside), make)
     except Llm2CompError as error:
         show_error(error)
         return

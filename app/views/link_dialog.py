@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import mode, session
+from app.display import clean_for_display
 from app.formats import count
 from app.link import MOST_TRAY_ROWS
 from app.view_state import SAVED_VIEW_KEY, ViewState, encode, is_linkable
@@ -32,8 +33,8 @@ def open_link_dialog() -> None:
         opened = session.opened()
         parameters, is_saved = link_parameters(opened, pinned(opened, session.view()))
     except Llm2CompError as error:
-        st.text(f"There is no link to this view: {error.what}")
-        st.text(error.fix)
+        st.text(clean_for_display(f"There is no link to this view: {error.what}"))
+        st.text(clean_for_display(error.fix))
         return
     address = page_address(st.context.url or "", st.session_state.get(session.SHOWN, ""))
     st.code(f"{address}?{urlencode(parameters)}", language=None, wrap_lines=True)

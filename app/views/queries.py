@@ -18,7 +18,7 @@ from encoder.errors import InputError, Llm2CompError
 _PASTED, _ANSWERS = "pasted_queries", "pasted_answers"
 _HITS_EACH = 10
 _SHOWN_HITS = 3
-_HIT_PX, _QUERY_PX = 270, 230
+_QUERY_PX = 230
 _MIME = {"csv": "text/csv", "jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.parquet"}
 
 

@@ -166,7 +166,10 @@ def _draw_exact_check(opened: session.Opened, result: SearchResult) -> None:
         )
         st.dataframe(
             pd.DataFrame(
-                [{"rank": hit.rank, "score": score(hit.score), "title": hit.title} for hit in missed]
+                [
+                    {"rank": hit.rank, "score": score(hit.score), "title": one_line(hit.title)}
+                    for hit in missed
+                ]
             ),
             hide_index=True,
         )

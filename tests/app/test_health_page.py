@@ -5,6 +5,7 @@ import pytest
 
 from app import jobs
 from app.health_words import STATE_WORDS
+from indexer.annotations.tags import add_tag, remove_tag
 from indexer.collection import Collection
 from tests.indexer.making import COLUMNS, ListSource, PresetEmbedder, doc
 
@@ -165,6 +166,16 @@ def test_the_same_query_is_shown_before_and_after(space):
     button(test, "what_if_try").click().run()
     now, after = test.dataframe[1].value, test.dataframe[2].value
     assert now["Title"][0] == "row 3" and len(now) == len(after) == 8
+
+
+def test_hits_side_by_side_follow_the_tags_that_the_filter_names(space, library_home):
+    test = closer(space(healthy(), wi="centre", q="row 3", f="tag contains 'seen'"), "what_if")
+    collection = Collection.open(library_home / "collections" / "space")
+    add_tag(collection, "seen", ["d3", "d4", "d5"])
+    button(test.run(), "what_if_try").click().run()
+    assert sorted(test.dataframe[1].value["Title"]) == ["row 3", "row 4", "row 5"]
+    remove_tag(collection, "seen", ["d4"])
+    assert sorted(test.run().dataframe[1].value["Title"]) == ["row 3", "row 5"]
 
 
 def test_a_trial_that_is_none_is_refused_in_a_sentence(space):

@@ -45,3 +45,14 @@ def test_files_of_the_machine_are_not_served(server):
         _, _, body = get(server, path)
         assert b"root:" not in body
         assert b"import streamlit" not in body
+
+
+def test_the_first_page_is_found_under_its_name_too(server):
+    for asked, told in (
+        ("", ""),
+        ("?q=a%20b&c=places", "?q=a%20b&c=places"),
+        ("?q=%0d%0aX:1", "?q=%0d%0aX:1"),
+    ):
+        status, headers, _ = get(server, f"/search{asked}")
+        assert (status, headers["location"]) == (307, f"./{told}")
+        assert headers["x-content-type-options"] == "nosniff"

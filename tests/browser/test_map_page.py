@@ -144,6 +144,20 @@ def test_colours_and_their_legend(open_map, choose):
     expect(legend).to_be_hidden()
 
 
+def test_on_a_phone_the_legend_waits_to_be_asked_for(open_map):
+    page = open_map("/map?c=places&cb=topic")
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.reload()
+    ready(page)
+    legend, button = page.locator(".map .legend"), page.get_by_role("button", name="Legend")
+    expect(legend).to_be_hidden()
+    button.click()
+    expect(legend).to_contain_text("bridge")
+    expect(legend).to_be_visible()
+    button.click()
+    expect(legend).to_be_hidden()
+
+
 def test_hostile_texts_are_texts_on_the_map_and_beside_it(open_map):
     page = open_map("/map?c=evil&q=river&cb=topic")
     canvas(page).focus()
