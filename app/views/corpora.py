@@ -53,7 +53,7 @@ def health_word(info: dict[str, Any], findings: Sequence[Any]) -> tuple[str, str
     if not info["version"]:
         return "Empty", "Nothing was published yet; the import did not finish."
     if info.get("unpublished_rows"):
-        return "Behind", f"{plural(info['unpublished_rows'], 'row')} added since are not searched yet."
+        return "Behind", f"{plural(info['unpublished_rows'], 'passage')} added since are not searched yet."
     return "Ready", "Everything that was added can be searched."
 
 

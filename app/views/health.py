@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import health_session, library, session
-from app.display import clean_for_display, esc_md
+from app.display import clean_for_display, esc_md, one_line
 from app.formats import count
 from app.health_words import STATE_ICONS, STATE_WORDS
 from app.views.demo import start_demo
@@ -117,7 +117,7 @@ def _draw_reasons(verdict: "Verdict") -> None:
 def _draw_files(report: "HealthReport") -> None:
     """The report to take along."""
     with st.popover("Report", icon=":material/download:", width="stretch", key="health_files"):
-        name = report.origin.name
+        name = one_line(report.origin.name)  # of a collection that may come from elsewhere
         st.download_button(
             "HTML file",
             data=partial(_html, report),

@@ -35,14 +35,13 @@ def draw_queries(opened: session.Opened, corpus: str) -> None:
         if st.button("Ask them all", icon=":material/play_arrow:", key="ask_all"):
             _ask(opened, st.session_state[_PASTED] or "")
         kept = st.session_state.get(_ANSWERS)
-        if kept is not None and kept[0] == (corpus, opened.version):
+        if kept is not None and kept[0] == _asked_of(opened):
             _draw_answers(kept[1], corpus)
 
 
 def _ask(opened: session.Opened, pasted: str) -> None:
     st.session_state.pop(_ANSWERS, None)
     state = session.view()
-    corpus = state.corpus or (found.key if (found := session.entry()) else "")
     answers: list[Answer] = []
     try:
         queries = read_queries(pasted)
@@ -58,7 +57,12 @@ def _ask(opened: session.Opened, pasted: str) -> None:
     except Llm2CompError as error:
         show_error(error)
         return
-    st.session_state[_ANSWERS] = ((corpus, opened.version), answers)
+    st.session_state[_ANSWERS] = (_asked_of(opened), answers)
+
+
+def _asked_of(opened: session.Opened) -> tuple[str, int]:
+    """What answers belong to; a rebuild with another encoder puts another collection into the same folder."""
+    return opened.collection.settings.uuid, opened.version
 
 
 def _search(opened: session.Opened, state: ViewState, scope: dict[str, Any], queries: Any) -> Any:

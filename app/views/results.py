@@ -115,7 +115,7 @@ def _draw_origin(opened: session.Opened, result: SearchResult) -> None:
         st.text(note)
     unpublished = opened.info.get("unpublished_rows", 0)
     if unpublished:
-        st.caption(f"{plural(unpublished, 'row')} added since are not searched yet: publish them.")
+        st.caption(f"{plural(unpublished, 'passage')} added since are not searched yet: publish them.")
 
 
 def _draw_actions(opened: session.Opened, corpus: str, result: SearchResult, picked: Hit) -> None:

@@ -1,5 +1,7 @@
 """The search page beyond question and answer: facets, reasons, examples, tray, tags, saved searches, many queries."""
 
+import shutil
+
 import pytest
 
 from app import mode
@@ -256,6 +258,16 @@ def test_several_queries_are_answered_in_one_table(news, open_app):
     assert shown["hit 1"].iloc[0].split()[1] == "river"
     assert "3 lines asked" in text_of(test)
     assert not test.exception
+
+
+def test_answers_of_a_corpus_are_not_shown_for_another_in_its_place(news, make_collection, open_app):
+    test = open_app()
+    test.text_area(key="pasted_queries").set_value("river").run()
+    button(test, "ask_all").click().run()
+    assert "1 line asked" in text_of(test)
+    shutil.rmtree(news.path)
+    make_collection(NEWS)  # of the same name and version, as after a rebuild with another encoder
+    assert "1 line asked" not in text_of(test.run())
 
 
 def test_a_query_that_is_impossible_leaves_the_others_alone(news, open_app):
