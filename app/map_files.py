@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.display import one_line
-from app.formats import count
+from app.formats import THIN_SPACE, count
 from app.map_colours import ON_LIGHT, Colouring, Rgb
 from indexer.maps.polygon import GRID
 
@@ -104,14 +104,16 @@ def to_png(picture: Picture, side: int = 1400) -> bytes:
     image.paste(Image.fromarray(_raster(picture, side)), (edge, head))
     draw = ImageDraw.Draw(image)
     large, small = ImageFont.load_default(22 * scale), ImageFont.load_default(15 * scale)
-    draw.text((edge, edge), one_line(picture.title)[:120], fill="#1a1a1a", font=large)
+    draw.text((edge, edge), _drawable(one_line(picture.title)[:120]), fill="#1a1a1a", font=large)
     for row, (label, colour) in enumerate(_legend_lines(picture.colouring)):
         y = head + row * line
         if colour is not None:
             draw.ellipse((left, y + 4, left + line * 0.5, y + 4 + line * 0.5), fill=colour)
-        draw.text((left + line * 0.8, y), label, fill="#1a1a1a", font=small)
+        draw.text((left + line * 0.8, y), _drawable(label), fill="#1a1a1a", font=small)
     for row, note in enumerate(picture.notes):
-        draw.text((edge, head + side + edge / 2 + row * line), one_line(note), fill="#595959", font=small)
+        draw.text(
+            (edge, head + side + edge / 2 + row * line), _drawable(one_line(note)), fill="#595959", font=small
+        )
     told = PngImagePlugin.PngInfo()
     told.add_itxt("Title", picture.title)
     told.add_itxt("Description", "\n".join(picture.notes))
@@ -199,6 +201,11 @@ def _packed(values: NDArray[np.integer], kind: str) -> str:
 def _json_in_html(content: object) -> str:
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _drawable(text: str) -> str:
+    """The text without the thin spaces between thousands, for which the font of pictures has no sign."""
+    return text.replace(THIN_SPACE, " ")
 
 
 def _legend_lines(colouring: Colouring) -> list[tuple[str, Rgb | None]]:

@@ -53,7 +53,7 @@ def map_list(opened: session.Opened) -> "list[Build]":
 
 
 def open_shown(opened: session.Opened) -> OpenMap | None:
-    """The map of the view, else the newest; a first one is made at once where that takes seconds, else None.
+    """The map of the view, else the newest of the whole corpus, else the newest; a first one is made at once where that takes seconds, else None.
 
     Raises:
         Llm2CompError: it is gone or damaged.
@@ -61,13 +61,19 @@ def open_shown(opened: session.Opened) -> OpenMap | None:
     from indexer.maps.stored import open_map
 
     builds = map_list(opened)
-    identifier = session.view().map or (builds[0].id if builds else "")
+    identifier = session.view().map or _newest_whole(builds)
     if identifier:
         make = lambda: _with_points(opened, open_map(opened.collection, identifier))  # noqa: E731
         return session.derived(opened, "map", identifier, make)
     if opened.searcher.snapshot.rows > AT_ONCE:
         return None
     return _first(opened)
+
+
+def _newest_whole(builds: "Sequence[Build]") -> str:
+    """Id of the newest map that leaves nothing out by a filter, else of the newest; empty without any."""
+    whole = (build.id for build in builds if not build.recipe.get("where"))
+    return next(whole, builds[0].id if builds else "")
 
 
 def _with_points(opened: session.Opened, stored: "StoredMap") -> OpenMap:

@@ -29,6 +29,7 @@ from app.current_view import (
     undo,
     view,
 )
+from app.formats import plural
 from app.lazy_encoder import LazyEncoder
 from app.link import MOST_TRAY_ROWS
 from app.questions import mode_of, query_of
@@ -310,6 +311,9 @@ def add_to_tray(opened: Opened, rows: Iterable[int], origin: Origin) -> None:
         _replace_tray(opened, add(tray(opened), rows, origin))
     except InputError as error:
         notice(f"{error.what}: {error.fix}.")
+        return
+    # The tray itself is in a sidebar that may be closed.
+    st.toast(f"{plural(len(tray(opened)), 'passage')} in the tray", icon=":material/inbox:")
 
 
 def remove_from_tray(opened: Opened, rows: Iterable[int]) -> None:

@@ -181,7 +181,22 @@ def _show(args: argparse.Namespace, searcher: "Searcher", topics: "StoredTopics"
         return 0
     print_table(*topic_tables.overview(current))
     write_lines(topic_tables.summary(current))
+    _note_if_not_current(args, searcher, topics)
     return 0
+
+
+def _note_if_not_current(args: argparse.Namespace, searcher: "Searcher", topics: "StoredTopics") -> None:
+    """Says that pages, filters and exports mean another run or version than the one shown, and how to change that."""
+    from app.output import write_note
+    from indexer.topics.versions import current_run
+
+    if current_run(searcher.collection) == (topics.id, topics.version):
+        return
+    version = f" --version {topics.version}" if topics.version else ""
+    write_note(
+        "pages, filters and exports mean another run; make this one current: "
+        f"llm2comp topics {args.collection} --choose --id {topics.id}{version}"
+    )
 
 
 def _look(args: argparse.Namespace, searcher: "Searcher") -> int:

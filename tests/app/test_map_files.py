@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.map_colours import by_category, by_number, one_colour
-from app.map_files import Picture, to_html, to_png, to_svg
+from app.map_files import Picture, _drawable, to_html, to_png, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
@@ -146,3 +146,7 @@ def test_png_of_a_crowd_is_paler_where_few_are():
     assert (pale >= dark).all()
     assert pale.sum() > dark.sum() + 100
     assert pale.sum() < 3 * 255
+
+
+def test_pictures_write_thousands_with_a_sign_that_their_font_has():
+    assert _drawable("other topics (7\u202f143)") == "other topics (7 143)"

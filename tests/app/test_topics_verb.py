@@ -156,3 +156,13 @@ def test_the_table_marks_noise_and_old_labels(planted):
     noisy = replace(run, numbers=np.where(np.arange(120) < 12, -1, run.numbers).astype(np.int32))
     lines = table_lines(*topic_tables.overview(current_topics(noisy, searcher.snapshot)), width=120)
     assert "noise: in no topic" in lines[-1] and "10.0 %" in lines[-1]
+
+
+def test_an_edit_says_that_pages_and_filters_still_mean_another_run(capsys, planted):
+    collection, *_ = planted if isinstance(planted, tuple) else (planted,)
+    run(capsys, collection.path)
+    _, _, err = run(capsys, collection.path, "--rename", "0", "roads")
+    assert "--choose" in err and "--version" in err
+    command = err[err.index("--choose") :].split()
+    code, _, err = run(capsys, collection.path, *command)
+    assert code == 0 and "--choose" not in err

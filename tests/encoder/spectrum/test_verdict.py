@@ -119,7 +119,10 @@ def test_rows_all_alike_are_collapsed_with_and_without_noise():
         (np.full((3, 8), np.nan), "Cannot tell: none of 3 vectors has a direction."),
         (np.ones((1, 8)), "Cannot tell: 1 vector is too few for 8 dimensions; give at least 50."),
         (np.ones((49, 8)), "Cannot tell: 49 vectors are too few for 8 dimensions; give at least 50."),
-        (_rows(np.ones(100), 80), "Cannot tell: 80 vectors are too few for 100 dimensions; give at least 100."),
+        (
+            _rows(np.ones(100), 80),
+            "Cannot tell: 80 vectors are too few for 100 dimensions; give at least 100.",
+        ),
     ],
 )
 def test_few_rows_are_said_to_be_few(rows, sentence):
