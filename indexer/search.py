@@ -221,6 +221,8 @@ class Searcher:
 
     def _answer(self, snapshot: Snapshot, queries: Sequence[Query], wish: "_Ask") -> list[SearchResult]:
         clock = Clock()
+        with clock.step("filter"):  # first: a mistake in it need not wait for the encoder
+            scope = make_scope(snapshot, wish.where, wish.within, self._columns)
         encode = None
         if any(needs_vector(query, wish.mode) for query in queries):
             with clock.step("load"):
@@ -229,8 +231,6 @@ class Searcher:
             encode = embedder.encode_query
         with clock.step("encode"):
             asked = ask(snapshot, queries, mode=wish.mode, encode=encode)
-        with clock.step("filter"):
-            scope = make_scope(snapshot, wish.where, wish.within, self._columns)
         results = []
         for one in asked:
             timed = clock.share(len(queries))

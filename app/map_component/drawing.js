@@ -1,6 +1,6 @@
 // Points into the pixels of one image; never one path a point. `view` is the MapView of main.js.
 
-const DENSITY_FROM = 50_000, DENSITY_BELOW_ZOOM = 2;
+const DENSITY_FROM = 50_000, DENSITY_BELOW_ZOOM = 2, MOST_FRAMES = 100;
 const MOST_WHILE_MOVING = 250_000;
 
 // Places on the screen, in CSS pixels: x grows to the right, y upwards on the map and downwards on the screen.
@@ -48,7 +48,7 @@ function paletteOf(map, theme) {
   return colours;
 }
 
-// Pixels of a stamp around its middle: a disc, a plus for points placed later, a hollow square for the tray.
+// Pixels of a stamp around its middle: a disc, a plus for points placed later, a square for the tray, hollow or full.
 function makeStamp(kind, size) {
   const offsets = [], middle = (size - 1) / 2;
   for (let y = 0; y < size; y++) {
@@ -57,7 +57,7 @@ function makeStamp(kind, size) {
       const isEdge = x < 2 || y < 2 || x >= size - 2 || y >= size - 2;
       const isOn = kind === "disc" ? size < 3 || far <= size / 2
         : kind === "plus" ? Math.abs(x - middle) < size / 6 + 0.1 || Math.abs(y - middle) < size / 6 + 0.1
-        : isEdge;
+        : kind === "block" || isEdge;
       if (isOn) offsets.push(x - Math.floor(middle), y - Math.floor(middle));
     }
   }
@@ -109,13 +109,18 @@ function stampAll(view, image, isDense, stride) {
   }
 }
 
+// Few are framed one by one; many get one outline around all that touch, or the frames would be a single dark blot.
 function stampTray(view, image) {
-  const { map, ratio } = view, place = makeTransform(view);
-  const square = makeStamp("square", pointSize(map.n, view.zoom, ratio) + Math.round(6 * ratio));
+  const { map, ratio, theme } = view, place = makeTransform(view), size = pointSize(map.n, view.zoom, ratio);
+  const isMany = view.trayPoints.length > MOST_FRAMES;
+  const square = makeStamp(isMany ? "block" : "square", size + Math.round((isMany ? 4 : 6) * ratio));
+  const disc = makeStamp("disc", size), colours = paletteOf(map, theme).map(pixel);
   image.counts = null;
-  for (const i of view.trayPoints) {
-    const px = Math.floor(place.x(map.x[i]) * ratio), py = Math.floor(place.y(map.y[i]) * ratio);
-    stampPoint(image, square, px, py, pixel(view.theme.text));
+  for (const isInside of isMany ? [false, true] : [false]) {
+    for (const i of view.trayPoints) {
+      const px = Math.floor(place.x(map.x[i]) * ratio), py = Math.floor(place.y(map.y[i]) * ratio);
+      stampPoint(image, isInside ? disc : square, px, py, isInside ? colours[map.colour[i]] : pixel(theme.text));
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 // What lies over the points: outline, hits, labels, the point in hand, and a sentence where there is little to see.
 // All text is drawn or set as text; nothing that came with the data is ever read as markup.
 
-const NUMBERED_HITS = 10, MOST_SHOWN_LABELS = 40;
+const NUMBERED_HITS = 10, MOST_SHOWN_LABELS = 40, LABEL_ABOVE = 16;
 const spaced = (number) => String(number).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
 
 function tracePolygon(context, polygon, place) {
@@ -62,7 +62,8 @@ function drawLabels(view, context, place) {
   context.textBaseline = "middle";
   let shown = 0;
   for (const [text, gx, gy] of view.labels) {
-    const x = place.x(gx), y = place.y(gy), half = context.measureText(text).width / 2 + 6;
+    // Above its middle: the points that it names are seen, even where they are few.
+    const x = place.x(gx), y = place.y(gy) - LABEL_ABOVE, half = context.measureText(text).width / 2 + 6;
     if (x - half < 0 || y < 10 || x + half > view.width || y > view.height - 10) continue;
     if (taken.some(([tx, ty, other]) => Math.abs(tx - x) < half + other && Math.abs(ty - y) < 20)) continue;
     taken.push([x, y, half]);

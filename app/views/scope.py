@@ -1,5 +1,7 @@
 """The bar above every page: what it looks at as chips that can be taken off, the link, and the shortcuts."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
@@ -9,6 +11,7 @@ from app.display import clean_for_display, esc_md, one_line
 from app.formats import plural
 from app.question_key import question_key
 from app.rows import shorten
+from app.topic_session import topics_shown
 from app.view_state import ViewState
 from app.views.link_dialog import open_link_dialog
 from app.views.shortcuts import open_shortcuts
@@ -22,7 +25,7 @@ def draw_bar() -> None:
     if not library.known():
         return
     with st.container(horizontal=True, vertical_alignment="center", key="scope"):
-        for name, label, cleared in chips(session.view()):
+        for name, label, cleared in chips(session.view(), _topic_labels()):
             st.button(
                 esc_md(label),
                 icon=":material/close:",
@@ -45,21 +48,41 @@ def draw_bar() -> None:
     question_key("keys")
 
 
-def chips(state: ViewState) -> list[tuple[str, str, dict[str, Any]]]:
-    """For each thing that narrows what the pages look at: its name, a label, and the fields that take it off."""
+def chips(
+    state: ViewState, labels: Mapping[int, str] = MappingProxyType({})
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """For each thing that narrows what the pages look at: its name, a label, and the fields that take it off.
+
+    Args:
+        state: what the pages show.
+        labels: of topics, by number; a topic without one is named by its number alone.
+    """
     found: list[tuple[str, str, dict[str, Any]]] = []
     if state.filter:
         found.append(("filter", f"Filter: {_short(state.filter)}", {"filter": ""}))
     if state.polygon:
         found.append(("polygon", "Outline on the map", {"polygon": ()}))
     if state.topics:
-        numbers = ", ".join("none" if number < 0 else str(number) for number in state.topics)
-        found.append(("topics", f"Topic: {_short(numbers)}", {"topics": ()}))
+        named = [f"{number} {labels.get(number, '')}".strip() for number in state.topics]
+        shown = ", ".join(
+            "none" if number < 0 else name for number, name in zip(state.topics, named, strict=True)
+        )
+        found.append(("topics", f"Topic: {_short(shown)}", {"topics": ()}))
     if state.set:
         found.append(("set", f"Saved set {_short(state.set)}", {"set": ""}))
     if state.scope == "tray":
         found.append(("tray", "Tray", {"scope": ""}))
     return found
+
+
+def _topic_labels() -> dict[int, str]:
+    """Labels of the run that the view means; empty where it cannot be read, which the page itself says."""
+    if not session.view().topics:
+        return {}
+    try:
+        return {topic.number: topic.label for topic in topics_shown(session.opened()).stored.topics}
+    except Llm2CompError:
+        return {}
 
 
 def _short(text: str) -> str:

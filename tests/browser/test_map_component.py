@@ -342,7 +342,10 @@ def test_an_unchanged_map_is_not_sent_again(open_map):
     page.reload()
     expect(canvas(page)).to_have_attribute("data-ready", "true")
     expect(page.locator(".st-key-event code")).to_be_visible()
-    assert 300_000 < sum(received) < 500_000
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+    page.wait_for_timeout(500)
+    # Streamlit runs a page again once it knows the browser's theme, often before the first answer counts as kept.
+    assert 300_000 < sum(received) < 800_000
     for _ in range(2):
         before = sum(received)
         again(page)
