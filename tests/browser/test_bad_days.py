@@ -60,7 +60,7 @@ def test_a_job_that_is_killed_says_so_and_can_be_tried_again(shared, home, open_
     expect(page.get_by_text("Topics could not be found")).to_be_visible(timeout=30_000)
     settle(page)
     page.locator(".st-key-retry_finding button").first.click()
-    expect(page.locator(".st-key-topic h3")).to_be_visible(timeout=90_000)
+    expect(page.locator(".st-key-topic h3").first).to_be_visible(timeout=90_000)
 
 
 @pytest.mark.parametrize("name", PAGES)

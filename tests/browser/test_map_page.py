@@ -38,7 +38,7 @@ def draw_box(page, start, end):
 
 
 def heading(page):
-    return page.locator(".st-key-map_list h3")
+    return page.locator(".st-key-map_list h3").first
 
 
 def inside(page):

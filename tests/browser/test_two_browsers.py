@@ -51,16 +51,16 @@ def test_both_search_and_each_gets_his_own_answer(shared, open_page):
 def test_a_topic_that_another_renamed_is_not_renamed_over(shared, open_page):
     first, second = open_page("/topics?c=zz_shared&t=0"), open_page("/topics?c=zz_shared&t=0")
     for page in (first, second):
-        expect(page.locator(".st-key-topic h3")).to_be_visible(timeout=60_000)
+        expect(page.locator(".st-key-topic h3").first).to_be_visible(timeout=60_000)
         settle(page)
         page.get_by_role("tab", name="Edit").click()
     for page, name in ((first, "The first one's"), (second, "The second one's")):
         page.get_by_label("Name", exact=True).fill(name)
         page.get_by_role("button", name="Rename", exact=True).first.click()
         settle(page)
-    expect(first.locator(".st-key-topic h3")).to_have_text("The first one's")
+    expect(first.locator(".st-key-topic h3").first).to_have_text("The first one's")
     expect(second.get_by_text("Not done:")).to_be_visible()
-    expect(second.locator(".st-key-topic h3")).not_to_have_text("The second one's")
+    expect(second.locator(".st-key-topic h3").first).not_to_have_text("The second one's")
 
 
 @pytest.mark.parametrize("name", ["", "map", "topics", "health", "corpora"])
