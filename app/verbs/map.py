@@ -123,6 +123,7 @@ def _stored(args: argparse.Namespace, searcher: "Searcher") -> "StoredMap":
     """The map that is meant: an existing one, or a new one."""
     from app.job_meter import JobMeter
     from indexer.maps.build import MapRecipe, build_from
+    from indexer.maps.layouts import LEAST_UMAP_POINTS
     from indexer.maps.stored import open_map
 
     if args.id is not None:
@@ -135,7 +136,7 @@ def _stored(args: argparse.Namespace, searcher: "Searcher") -> "StoredMap":
     if "most" in given:
         given["most_rows"] = given.pop("most")
     with JobMeter(quiet=args.quiet, file=Path(args.progress_file) if args.progress_file else None) as meter:
-        if given.get("method", "umap") == "umap":
+        if given.get("method", "umap") == "umap" and searcher.snapshot.rows >= LEAST_UMAP_POINTS:
             meter.note("the first map of an installation takes half a minute longer: its code is compiled")
         return build_from(searcher, MapRecipe(**given), report=meter.report)
 
@@ -197,7 +198,7 @@ def _line(build: "Build") -> str:
     trust = facts.get("mean_trust")
     where = f", where {recipe.get('where')}" if recipe.get("where") else ""
     return (
-        f"map {build.id}: {facts.get('points')} points by {recipe.get('method')}, seed {recipe.get('seed')}{where}; "
+        f"map {build.id}: {facts.get('points')} points by {facts.get('drawn_by') or recipe.get('method')}, seed {recipe.get('seed')}{where}; "
         f"version {build.version}, {build.created_at[:16].replace('T', ' ')}; "
         + ("trust not known" if trust is None else f"mean trust {trust}")
     )

@@ -11,7 +11,7 @@ import pytest
 from app.cli import main
 from indexer.derived import build_folder
 from indexer.maps.stored import list_maps, open_map
-from tests.indexer.making import ListSource, PresetEmbedder, doc, new_collection
+from tests.indexer.making import ListSource, PresetEmbedder, doc, new_collection, numbered
 
 
 def documents(count, start=0):
@@ -221,3 +221,12 @@ def test_interrupted_it_exits_130_and_leaves_nothing(capsys, collection, monkeyp
     monkeypatch.setattr("indexer.maps.laid_out.umap_layout", stop)
     assert run(capsys, "map", collection.path, "--quiet")[0] == 130
     assert list_maps(collection) == []
+
+
+def test_a_map_of_few_passages_is_listed_by_what_drew_it(tmp_path, capsys):
+    collection, _ = new_collection(tmp_path / "few", numbered(8))
+    assert main(["map", str(collection.path)]) == 0
+    said = capsys.readouterr()
+    assert "8 points by pca" in said.out and "compiled" not in said.err
+    assert main(["map", str(collection.path), "--list"]) == 0
+    assert "8 points by pca" in capsys.readouterr().out
