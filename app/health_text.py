@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from app.display import one_line
 from app.formats import count, plural
-from app.health_words import DASH, TRIAL_COLUMNS, evidence, shown, trial_cells
+from app.health_words import DASH, MEASURES, TRIAL_COLUMNS, evidence, shown, trial_cells
 from app.output import print_table, write_lines
 from app.rows import shorten
 from app.table import TableColumn
@@ -105,7 +105,10 @@ def _print_comparison(report: "HealthReport", other: "HealthReport") -> None:
     print_table(
         titles,
         [
-            [one.measure, *(shown(one.measure, value) for value in (one.first, one.second, one.difference))]
+            [
+                MEASURES.get(one.measure, (one.measure, ""))[0],
+                *(shown(one.measure, value) for value in (one.first, one.second, one.difference)),
+            ]
             for one in found.measures
         ],
     )

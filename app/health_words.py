@@ -147,7 +147,7 @@ def shown(measure: str, value: float | str | None) -> str:
     if measure in _COUNTS:
         return count(value)
     if measure in _SHARES:
-        return f"{value:.1%}".replace("%", " %")
+        return f"{value:.1%}".replace("-0.0%", "0.0%").replace("%", " %")
     if measure == "mean_cosine":
         return f"{value:.3f}".replace("-0.000", "0.000")
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"

@@ -113,6 +113,7 @@ def test_a_file_that_is_none_is_refused(capsys, tmp_path):
 def test_a_second_one_is_laid_over(capsys, healthy, collapsed, tmp_path):
     code, out, _ = run(capsys, healthy, "--against", collapsed, "--html", tmp_path / "h.html")
     assert code == 0 and "against collapsed.npy: Collapsed" in out
+    assert "effective_rank" not in out  # a table speaks in words
     assert "collapsed.npy" in (tmp_path / "h.html").read_text()
     _, out, _ = run(capsys, healthy, "--against", collapsed, "--json")
     assert json.loads(out)["against"]["state"] == "collapsed"
