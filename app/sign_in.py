@@ -172,10 +172,10 @@ def _split(url: Any) -> Any:
 def _check_installed() -> None:
     from importlib.util import find_spec
 
-    for module in ("authlib", "httpx"):
-        if find_spec(module) is None:
+    for choices in (("authlib",), ("httpx2", "httpx")):  # authlib takes either of the two
+        if not any(find_spec(module) for module in choices):
             raise MissingExtraError(
-                f"sign-in needs {module}, which is not installed",
+                f"sign-in needs {choices[0]}, which is not installed",
                 "llm2comp app --auth",
                 "pip install 'llm2comp[auth]'",
             )

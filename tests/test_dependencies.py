@@ -24,6 +24,7 @@ _NOT_IMPORTED = {
     "ruff": "a command of the Makefile",
     "hatchling": "the build backend",
     "authlib": "st.login of streamlit imports it",
+    "httpx2": "authlib imports it",
     "accelerate": "the Trainer of transformers imports it",
     "tensorboard": "the Trainer of transformers writes by it",
 }
