@@ -27,7 +27,10 @@ def add_parser(subparsers: Any) -> None:
         subparsers, "diagnose", "say how healthy vectors are: spectrum, neighbours, duplicates", _EXAMPLES
     )
     parser.add_argument(
-        "target", metavar="TARGET", help="folder of a collection, or a .npy or .parquet file of vectors"
+        "target",
+        metavar="TARGET",
+        type=options.collection_folder,
+        help="a collection (folder or name), or a .npy or .parquet file of vectors",
     )
     parser.add_argument(
         "--column", default="", metavar="NAME", help="of a .parquet file: the column that holds the vectors"

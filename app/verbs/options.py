@@ -1,6 +1,7 @@
 """Options that several verbs share, so that the same thing is called the same everywhere."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 
@@ -27,7 +28,24 @@ def add_verb(subparsers: Any, name: str, summary: str, examples: str) -> argpars
 
 def add_collection(parser: argparse.ArgumentParser) -> None:
     """The positional argument: a collection."""
-    parser.add_argument("collection", metavar="DIR", help="folder of the collection")
+    parser.add_argument(
+        "collection",
+        metavar="DIR",
+        type=collection_folder,
+        help="folder of the collection, or its name on the page Corpora",
+    )
+
+
+def collection_folder(text: str) -> str:
+    """What is meant by DIR: a folder as given, else the collection that the page Corpora shows by that name."""
+    try:
+        if Path(text).name != text or Path(text).exists():
+            return text
+    except (OSError, ValueError):  # what opens it says why
+        return text
+    from app import library
+
+    return next((str(entry.path) for entry in library.known() if entry.key == text), text)
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

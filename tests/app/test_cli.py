@@ -118,3 +118,14 @@ def test_every_verb_has_json():
     for name, verb in verbs.items():
         if name not in {"train", "app"}:
             assert "--json" in verb.format_help(), name
+
+
+def test_a_collection_may_be_named_as_the_page_names_it(roads, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", "roads", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == str(roads.path.resolve())
+    (tmp_path / "roads").mkdir()  # what stands here wins
+    assert main(["info", "roads"]) == 1
+    assert main(["info", "nosuch"]) == 1
+    assert main(["info", "x" * 5000]) == 1
+    assert "no collection" in capsys.readouterr().err
