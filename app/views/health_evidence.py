@@ -150,5 +150,6 @@ def draw_evidence(report: "HealthReport") -> None:
     around = found.surroundings
     st.caption(
         f"Neighbours among {count(len(around.positions))} passages; seed {count(found.diagnosis.seed)}. "
-        f"Recall of the index: {esc_md(report.origin.recall_note)}."
+        f"Recall of the index: {esc_md(report.origin.recall_note)}. "
+        "An interval is of the value that many more passages would give, so the value at hand can lie outside it."
     )
