@@ -1,6 +1,6 @@
-"""What the hits of an answer have in common, column by column, each value with the condition that keeps only it.
+"""What hits or passages have in common, column by column, each value with the condition that keeps only it.
 
-Pure. Counts are of hits: of a document found by one passage counts one.
+Pure. Counts are of hits, where a document found by one passage counts one, or of all passages of a selection.
 """
 
 import math
@@ -17,6 +17,8 @@ from indexer.query.filters.tree import print_name, print_value
 MOST_COLUMNS, MOST_VALUES = 5, 8
 _RANGES = 5
 _ORDERED = ("int64", "float64", "date", "timestamp")
+MOST_DISTINCT = 100_000  # values that are cut into ranges; a column with more is left out
+_LEAST_SHARE = 0.01  # of all passages, for the commonest text: below, a click would find next to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,7 @@ def facets(kinds: Mapping[str, str], columns: Mapping[str, Sequence[Any]]) -> li
         kinds: column name to type; its order decides among equals.
         columns: column name to the value of each hit, None where it has none.
     """
-    found = []
-    for name, values in columns.items():
-        facet = facet_of(name, kinds[name], values)
-        if facet is not None:
-            found.append(facet)
-    order = list(kinds)
-    found.sort(key=lambda facet: (-_shared(facet), order.index(facet.name)))
-    return found[:MOST_COLUMNS]
+    return sorted_facets([facet_of(name, kinds[name], columns[name]) for name in kinds if name in columns])
 
 
 def facet_of(name: str, kind: str, values: Sequence[Any]) -> Facet | None:
@@ -75,16 +70,45 @@ def facet_of(name: str, kind: str, values: Sequence[Any]) -> Facet | None:
         values: of each hit, None where it has none; lists count by element.
     """
     present = [value for value in values if value is not None]
+    if kind.startswith("list"):
+        present = [each for value in present for each in dict.fromkeys(value)]
+    return _facet(name, kind, Counter(present), len(values))
+
+
+def asked_values(kind: str) -> int:
+    """How many of a column's most frequent values `facet_of_counts` needs."""
+    return MOST_DISTINCT + 1 if kind in _ORDERED else MOST_VALUES + 1
+
+
+def facet_of_counts(name: str, kind: str, counts: Sequence[tuple[Any, int]], total: int) -> Facet | None:
+    """One column of a whole selection; None where it tells passages not apart, or hardly.
+
+    Args:
+        name: of the column.
+        kind: its type.
+        counts: its most frequent values with their passages, `asked_values` of them or all.
+        total: passages of the selection.
+    """
+    if kind in _ORDERED and len(counts) > MOST_DISTINCT:
+        return None
+    is_text = kind not in (*_ORDERED, "bool")
+    if is_text and max((number for _, number in counts), default=0) < _LEAST_SHARE * total:
+        return None
+    return _facet(name, kind, Counter(dict(counts)), total)
+
+
+def sorted_facets(found: Sequence[Facet | None]) -> list[Facet]:
+    """Those that there are, at most five: whose commonest value is shared by most first, equals in their order."""
+    return sorted((facet for facet in found if facet), key=lambda facet: -_shared(facet))[:MOST_COLUMNS]
+
+
+def _facet(name: str, kind: str, counts: Counter[Any], total: int) -> Facet | None:
     if kind in _ORDERED:
-        found = _ranges(name, kind, [v for v in present if not isinstance(v, float) or math.isfinite(v)])
+        finite = [(v, n) for v, n in counts.items() if not isinstance(v, float) or math.isfinite(v)]
+        found = _ranges(name, kind, sorted(finite))
     else:
-        flat = (
-            [each for value in present for each in dict.fromkeys(value)]
-            if kind.startswith("list")
-            else present
-        )
-        found = _frequent(name, kind, Counter(flat))
-    is_one_for_all = len(found) == 1 and found[0].count == len(values)
+        found = _frequent(name, kind, counts)
+    is_one_for_all = len(found) == 1 and found[0].count == total
     return None if not found or is_one_for_all else Facet(name, tuple(found))
 
 
@@ -112,16 +136,15 @@ def _clause(name: str, kind: str, value: Any) -> str:
     return values_clause(name, kind, [str(value)])
 
 
-def _ranges(name: str, kind: str, values: Sequence[Any]) -> list[FacetValue]:
-    """Single numbers while there are few, else ranges that together leave nothing out, each with about as many hits."""
-    counts = sorted(Counter(values).items())
+def _ranges(name: str, kind: str, counts: Sequence[tuple[Any, int]]) -> list[FacetValue]:
+    """Of rising values: single numbers while there are few, else ranges of about as many hits that leave nothing out."""
     if kind == "int64" and len(counts) <= MOST_VALUES:
         return [FacetValue(str(value), number, f"{print_name(name)} = {value}") for value, number in counts]
     if kind in ("date", "timestamp"):
         days: Counter[Any] = Counter()
         for value, number in counts:
             days[value.date() if isinstance(value, datetime) else value] += number
-        counts = sorted(days.items())
+        counts = list(days.items())  # still rising
     if len(counts) < 2:
         return []
     starts, numbers = _cuts(counts)

@@ -1,13 +1,25 @@
-"""What the hits have in common, under the query: a click on a value keeps only the hits that have it."""
+"""What the hits have in common, or before a question all passages: a click on a value keeps only what has it."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from app import session
-from app.display import esc_md
-from app.facets import MOST_VALUES, Facet, FacetValue, facets
+from app.display import clean_for_display, esc_md
+from app.facets import (
+    MOST_COLUMNS,
+    MOST_VALUES,
+    Facet,
+    FacetValue,
+    asked_values,
+    facet_of_counts,
+    facets,
+    sorted_facets,
+)
 from app.filter_builder import add_clause, values_clause
 from app.formats import count, plural
 from app.rows import shorten
@@ -16,6 +28,7 @@ from indexer.hits import SearchResult
 from indexer.query.filters.tree import print_name
 
 _LABEL_CHARS, _NAME_CHARS, _NAMED_COLUMNS = 28, 40, 3
+_MOST_CELLS = 10_000_000  # read to count: a million passages in ten columns, some seconds
 _HELP = (
     "Counts are of the hits shown, not of the whole corpus. A click keeps only the hits that have the value."
 )
@@ -23,7 +36,7 @@ _HELP = (
 
 def draw_facets(opened: session.Opened, result: SearchResult) -> None:
     """Draws the values as buttons, in a column each; nothing where the hits have nothing in common."""
-    shown = [*_computed(opened, result), *_stored(opened, result)][:5]
+    shown = [*_computed(opened, result, len(result.hits)), *_stored(opened, result)][:MOST_COLUMNS]
     if not shown:
         return
     names = [shorten(facet.name, _NAME_CHARS) for facet in shown[:_NAMED_COLUMNS]]
@@ -32,9 +45,53 @@ def draw_facets(opened: session.Opened, result: SearchResult) -> None:
         f"Narrow down by {esc_md(', '.join(names))}{more}", icon=":material/filter_list:", key="facets"
     ):
         st.caption(f"{_HELP} These are {plural(len(result.hits), 'hit')}.")
-        for place, (column, facet) in enumerate(zip(st.columns(len(shown)), shown, strict=True)):
-            with column:
-                _draw_facet(facet, f"facet_{place}")
+        _draw_columns(shown)
+
+
+def draw_scope_facets(opened: session.Opened) -> None:
+    """Draws the same of all passages that the pages look at; counted when it is opened, and once a version."""
+    if not opened.info.get("passages") or not (opened.collection.settings.columns or topic_labels(opened)):
+        return
+    panel = st.expander("Narrow down", icon=":material/filter_list:", key="scope_facets", on_change="rerun")
+    if not panel.open:
+        return
+    with panel:
+        try:
+            rows = session.selected(opened).row_ids if session.is_narrowed() else None
+            total = opened.searcher.snapshot.rows if rows is None else rows.size
+            with st.spinner("Counting …", show_time=True):
+                shown = _counted(opened, rows, total)
+        except Llm2CompError as error:
+            st.text(clean_for_display(error.what))  # the bar above the page says the same
+            return
+        if not shown:
+            st.text("No column tells these passages apart.")
+            return
+        st.caption(
+            f"Counts are of the {plural(total, 'passage')} that you look at. A click keeps only those with the value."
+        )
+        _draw_columns(shown)
+
+
+def _counted(opened: session.Opened, rows: NDArray[np.uint64] | None, total: int) -> list[Facet]:
+    """The columns of the chosen rows, uint64 [N] ascending, None for all."""
+
+    def count_columns() -> list[Facet]:
+        kinds = dict(list(opened.collection.settings.columns.items())[: max(1, _MOST_CELLS // max(1, total))])
+        stored = [
+            facet_of_counts(name, kind, opened.searcher.facet_counts(name, rows, asked_values(kind)), total)
+            for name, kind in kinds.items()
+        ]
+        return [*_computed(opened, rows, total), *sorted_facets(stored)][:MOST_COLUMNS]
+
+    key = (astuple(session.selection()), session.state_beside(opened.collection.path))
+    return session.derived(opened, "facets", key, count_columns)
+
+
+def _draw_columns(shown: Sequence[Facet]) -> None:
+    for place, (column, facet) in enumerate(zip(st.columns(len(shown)), shown, strict=True)):
+        with column:
+            _draw_facet(facet, f"facet_{place}")
 
 
 def _draw_facet(facet: Facet, key: str) -> None:
@@ -65,8 +122,10 @@ def _stored(opened: session.Opened, result: SearchResult) -> list[Facet]:
     return facets(kinds, columns)
 
 
-def _computed(opened: session.Opened, result: SearchResult) -> list[Facet]:
-    """Topic and tag of the hits, where the corpus has any."""
+def _computed(
+    opened: session.Opened, rows: SearchResult | NDArray[np.uint64] | None, total: int
+) -> list[Facet]:
+    """Topic and tag of the hits, or of rows uint64 [N], None for all, where they tell those apart."""
     stored = opened.collection.settings.columns
     found = []
     for name, kind in opened.searcher.filter_columns.items():
@@ -74,7 +133,7 @@ def _computed(opened: session.Opened, result: SearchResult) -> list[Facet]:
         if name in stored or column not in ("topic", "tag"):
             continue
         try:
-            counts = opened.searcher.facet_counts(name, result, MOST_VALUES)
+            counts = opened.searcher.facet_counts(name, rows, MOST_VALUES)
             labels = topic_labels(opened) if column == "topic" else {}
         except Llm2CompError:
             continue  # damaged: its own page says so, the hits are there
@@ -82,7 +141,8 @@ def _computed(opened: session.Opened, result: SearchResult) -> list[Facet]:
             FacetValue(labels.get(value, str(value)), number, _clause(name, kind, value))
             for value, number in counts
         ]
-        if values:
+        is_one_for_all = len(values) == 1 and values[0].count >= total
+        if values and not is_one_for_all:
             found.append(Facet(name, tuple(values)))
     return found
 

@@ -9,14 +9,16 @@ from app.examples import example_queries, example_topics
 from app.formats import count, size
 from app.rows import shorten
 from app.theme import COLUMN_KINDS, SYNTAX_HELP
+from app.views.facets import draw_scope_facets
 
 _LABEL_CHARS = 60
 
 
 def draw_first_look(opened: session.Opened) -> None:
-    """Draws questions and topics as buttons, where the corpus has topics, and the facts."""
+    """Draws questions and topics as buttons, where the corpus has topics, columns to narrow down by, and the facts."""
     _draw_examples(opened)
     _draw_topics(opened)
+    draw_scope_facets(opened)
     _draw_facts(opened)
 
 

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.facets import MOST_COLUMNS, MOST_VALUES, facet_of, facets
+from app.facets import (
+    MOST_COLUMNS,
+    MOST_DISTINCT,
+    MOST_VALUES,
+    asked_values,
+    facet_of,
+    facet_of_counts,
+    facets,
+)
 from indexer.query.filters import parse_filter
 
 WORDS = st.sampled_from(["a", "b", "c'd", "", "**x**"]) | st.none()
@@ -121,3 +129,24 @@ def test_conditions_of_ranges_find_the_hits_that_they_count(make_collection):
     searcher = Searcher(collection)
     facet = facet_of("year", "int64", [1900 + n * n for n in range(30)])
     assert [searcher.passing(value.clause).size for value in facet.values] == [v.count for v in facet.values]
+
+
+@given(st.lists(st.integers(-50, 50), max_size=60), st.sampled_from(["int64", "date"]))
+def test_counts_of_a_selection_make_the_facet_of_its_values(numbers, kind):
+    values = numbers if kind == "int64" else [FIRST + timedelta(days=n) for n in numbers]
+    counts = Counter(values).most_common(asked_values(kind))
+    assert facet_of_counts("c", kind, counts, len(values)) == facet_of("c", kind, values)
+
+
+def test_of_a_selection_texts_that_hardly_any_passage_shares_are_left_out():
+    counts = [("a", 9), ("b", 9)]
+    assert facet_of_counts("c", "string", counts, 1_000) is None
+    assert labels(facet_of_counts("c", "string", counts, 900)) == counts
+    assert facet_of_counts("c", "bool", [(True, 9)], 1_000) is not None
+    assert facet_of_counts("c", "string", [("a", 9)], 9) is None  # one for all
+
+
+def test_of_a_selection_a_column_of_too_many_numbers_is_left_out():
+    counts = [(n, 1) for n in range(MOST_DISTINCT + 1)]
+    assert facet_of_counts("c", "int64", counts, len(counts)) is None
+    assert facet_of_counts("c", "int64", counts[:-1], len(counts)) is not None

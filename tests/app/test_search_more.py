@@ -91,6 +91,32 @@ def test_ranges_narrow_to_the_hits_that_they_count(news, open_app):
     assert len(hits(test)) == int(first.rpartition(" · ")[2])
 
 
+def opened_facets(test):
+    test.session_state["scope_facets"] = True  # AppTest has no click on an expander
+    return test.run()
+
+
+def test_before_a_question_values_are_counted_over_all_passages(news, open_app):
+    test = opened_facets(open_app())
+    assert sorted(pills(test, "topic").options) == ["bridge · 6", "river · 6", "road · 6"]
+    pills(test, "topic").select("river · 6").run()
+    assert link(test)["f"] == "topic = 'river'"
+    assert "6 passages" in text_of(test)
+    assert not any(found.label == "topic" for found in test.pills)
+    years = pills(test, "year").options
+    assert sum(int(option.rpartition(" · ")[2]) for option in years) == 6
+
+
+def test_before_a_question_a_filter_that_leaves_nothing_says_so(news, open_app):
+    test = opened_facets(open_app(f="year > 3000"))
+    assert "No column tells these passages apart." in text_of(test) and not test.exception
+
+
+def test_a_filter_that_cannot_be_read_counts_nothing_and_says_why(news, open_app):
+    test = opened_facets(open_app(f="nosuch = 1"))
+    assert "nosuch" in text_of(test) and not test.pills and not test.exception
+
+
 def test_a_tag_is_put_on_shown_found_by_and_taken_off(news, open_app):
     add_tag(news, "to read", ["gone"])  # AppTest cannot type an option that is not in the list
     test = open_app(q="river")
