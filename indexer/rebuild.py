@@ -21,7 +21,7 @@ from indexer.ingest.rows_source import RowsSource
 from indexer.progress import Report, silent
 from indexer.publish import publish
 from indexer.segments.segment import document_key
-from indexer.storage.lock import writer_lock
+from indexer.storage.lock import place_lock, writer_lock
 from indexer.storage.manifest import SETTINGS_FILE, Publication
 from indexer.storage.store import RowStore
 from indexer.storage.store_errors import full_disk_or
@@ -91,17 +91,28 @@ def copy_beside(path: Path) -> Path:
 def put_in_place(beside: Path, path: Path) -> None:
     """The new folder takes the name of the old, with what people saved about it; then the old one is deleted.
 
+    Whoever writes a journal meanwhile waits, and finds the new folder.
+
     Raises:
         CollectionError: the folders cannot change places; the old one stands as before.
     """
+    views = path / VIEWS_FOLDER
     try:
-        views = path / VIEWS_FOLDER
-        if views.is_dir() and not views.is_symlink():  # what a link leads to is not of this collection
-            shutil.copytree(views, beside / VIEWS_FOLDER, symlinks=True, dirs_exist_ok=True)
-        exchange_folders(beside, path)
+        with place_lock(path):
+            if views.is_dir() and not views.is_symlink():  # what a link leads to is not of this collection
+                copied = beside / VIEWS_FOLDER
+                shutil.copytree(views, copied, symlinks=True, dirs_exist_ok=True, copy_function=_copy_to_disk)
+                atomic.sync_folder(copied)
+            exchange_folders(beside, path)
     except OSError as error:
         raise full_disk_or(error, "the new collection cannot be put in place of the old", path) from error
     _discard_old_state(path)
+
+
+def _copy_to_disk(source: str, target: str) -> None:
+    """A copy that survives a power cut, since the original is deleted a moment later."""
+    shutil.copy2(source, target)
+    atomic.sync_file(Path(target))
 
 
 def _discard_old_state(path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from encoder import atomic
 from encoder.errors import CollectionError, InputError
 from indexer.collection import Collection
+from indexer.storage.lock import place_lock
 from indexer.storage.store_errors import full_disk_or
 
 VIEWS_FOLDER = "views"
@@ -78,13 +79,8 @@ def append_all(
     written = [_signed(record, author, now) for record in records]
     lines = b"".join(_line(record, file) for record in written)
     try:
-        is_new = not file.parent.is_dir()
-        file.parent.mkdir(exist_ok=True)
-        with _opened(file, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as handle:
-            _add(handle, lines, file)
-        atomic.sync_folder(file.parent)
-        if is_new:
-            atomic.sync_folder(collection.path)
+        with place_lock(collection.path):  # a re-embedding puts another folder there
+            _add_to(file, lines)
     except OSError as error:
         raise full_disk_or(error, f"{file.name} cannot be written", file) from error
     return written
@@ -173,6 +169,17 @@ def _opened(file: Path, flags: int, lock: int) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def _add_to(file: Path, lines: bytes) -> None:
+    """Adds lines to a journal, which is made where there is none, with its folder."""
+    is_new = not file.parent.is_dir()
+    file.parent.mkdir(exist_ok=True)
+    with _opened(file, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as handle:
+        _add(handle, lines, file)
+    atomic.sync_folder(file.parent)
+    if is_new:
+        atomic.sync_folder(file.parent.parent)
 
 
 def _add(handle: int, lines: bytes, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""One writer a collection: an advisory lock that names its holder."""
+"""One writer a collection: an advisory lock that names its holder; and a short one that keeps its folder in place."""
 
 import contextlib
 import fcntl
@@ -63,6 +63,28 @@ def writer_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def place_lock(path: Path) -> Iterator[None]:
+    """Keeps the folder that is at `path` there, while a few lines are written into it or another takes its place.
+
+    Held for moments, waited for, and free of the writer's lock, which an import holds for hours. Where the system
+    knows no locks on folders, what is written in the very moment of a change of places may go with the old folder.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    while True:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(handle), path.stat()):  # else another was put there while we waited
+                yield
+                return
+        finally:
+            os.close(handle)
 
 
 def _self() -> dict[str, object]:
