@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import library
-from app.view_state import SAVED_VIEW_KEY, ViewState, decode, encode, is_linkable
+from app.view_state import COMPARED, SAVED_VIEW_KEY, ViewState, decode, encode, is_linkable
 from encoder.errors import Llm2CompError
 
 VIEW, HISTORY, BAD_KEYS = "view", "history", "bad_keys"
@@ -34,6 +34,7 @@ _OF_COLLECTION = (
     "topics_run",
     "topics_version",
     "topics",
+    *COMPARED,
     "scope",
     "set",
     "tray",
@@ -104,8 +105,10 @@ def change(**fields: Any) -> None:
 
 
 def _step(state: ViewState) -> ViewState:
-    """The view without what is no step to undo: picking a hit, moving the map, filling the tray."""
-    return replace(state, row="", map_view=(), tray=())
+    """The view without what is no step to undo: picking a hit, moving the map, comparing topics, filling the tray."""
+    default = ViewState()
+    unstepped = ("row", "map_view", "tray", *COMPARED)
+    return replace(state, **{name: getattr(default, name) for name in unstepped})
 
 
 def set_quietly(**fields: Any) -> None:

@@ -11,6 +11,8 @@ from indexer.annotations.sets import read_set
 from indexer.collection import Collection
 from indexer.derived import read_build
 
+_NAME_CHARS = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Loss:
@@ -45,6 +47,13 @@ def losses(collection: Collection, version: int, state: ViewState) -> list[Loss]
     if state.topics_run and _is_gone(lambda: read_build(collection, "topics", state.topics_run)):
         fields = {"topics_run": "", "topics_version": "", "topics": ()}
         found.append(Loss(f"The topics of this link, {state.topics_run}, are gone.", fields))
+    for name in ("by", "over"):
+        column = getattr(state, name)
+        if column and column not in collection.settings.columns:
+            sentence = (
+                f"The column of this link, {column[:_NAME_CHARS]!r}, is gone: the page Topics shows another."
+            )
+            found.append(Loss(sentence, {name: ""}))
     if state.set and _is_gone(lambda: read_set(collection, state.set)):
         found.append(Loss(f"The saved set of this link, {state.set}, is gone.", {"set": ""}))
     return found

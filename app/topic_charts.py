@@ -1,7 +1,7 @@
 """Topics against metadata and over time: colours of a table, small charts, and the same in words; nothing here draws."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from app.charts import safe_text
 from app.formats import percent
 from app.palette import OTHER, categorical
+from app.view_state import Measure
 
 if TYPE_CHECKING:
     from indexer.topics.tables import TimeTable, ValueTable
 
-Measure = Literal["share", "lift", "count"]
 MEASURES: dict[Measure, str] = {"share": "Share", "lift": "Lift", "count": "Passages"}
 _ACROSS = 3
 _PANEL_PX = 150

@@ -18,7 +18,12 @@ _MOST_VERSION = 999_999_999
 _MODE_LETTERS: dict[Mode, str] = {"hybrid": "h", "semantic": "s", "keyword": "w"}
 _MODES: dict[str, Mode] = {letter: mode for mode, letter in _MODE_LETTERS.items()}
 
+# Fields of the comparisons on the page Topics.
+COMPARED = ("part", "by", "over", "step", "measure")
+
 Scope = Literal["", "tray"]
+Part = Literal["", "time"]
+Measure = Literal["share", "lift", "count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,11 @@ class ViewState:
         topics_run: id of a topics run; empty for the collection's current one.
         topics_version: name of a version of that run; empty for its current one.
         topics: numbers of the picked topics, -1 for what belongs to none.
+        part: "time" when topics are compared over time, else by the values of a column.
+        by: column whose values topics are compared by; empty for the first that suits.
+        over: column of dates that they are compared over; empty for the first.
+        step: of time, as `indexer.topics.tables.STEPS` calls it; empty for what suits.
+        measure: what the comparisons show.
         scope: "tray" when the pages look at the tray only.
         set: id of the saved set that the pages look at; empty for none.
         tray: row ids that a link brings along, at most 50.
@@ -71,6 +81,11 @@ class ViewState:
     topics_run: str = ""
     topics_version: str = ""
     topics: tuple[int, ...] = ()
+    part: Part = ""
+    by: str = ""
+    over: str = ""
+    step: str = ""
+    measure: Measure = "share"
     scope: Scope = ""
     set: str = ""
     tray: tuple[int, ...] = ()
@@ -98,6 +113,11 @@ _KEYS = {
     "topics_run": "ti",
     "topics_version": "tv",
     "topics": "t",
+    "part": "tp",
+    "by": "tb",
+    "over": "to",
+    "step": "ts",
+    "measure": "tm",
     "scope": "sc",
     "set": "s",
     "tray": "tr",
@@ -137,7 +157,18 @@ def decode(parameters: Mapping[str, str]) -> tuple[ViewState, tuple[str, ...]]:
 def answered(view: ViewState) -> ViewState:
     """The view with only what the answer to its question depends on, so that the rest searches nothing anew."""
     default = ViewState()
-    unasked = ("row", "page", "map_view", "colour", "tray", "what_if", "other", "version", "encoder")
+    unasked = (
+        "row",
+        "page",
+        "map_view",
+        "colour",
+        "tray",
+        "what_if",
+        "other",
+        "version",
+        "encoder",
+        *COMPARED,
+    )
     return replace(view, **{name: getattr(default, name) for name in unasked})
 
 
@@ -161,6 +192,9 @@ def _read_polygon(value: str) -> tuple[int, ...]:
 
 
 _SCOPES: dict[str, Scope] = {"tray": "tray"}
+_PARTS: dict[str, Part] = {"time": "time"}
+_MEASURES: dict[str, Measure] = {"lift": "lift", "count": "count"}
+_STEPS = {name: name for name in ("day", "week", "month", "quarter", "year")}
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "mode": lambda mode: _MODE_LETTERS[mode],
     "more": link.write_texts,
@@ -183,6 +217,9 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "polygon": _read_polygon,
     "topics_run": link.read_short_id,
     "topics": link.read_topics,
+    "part": lambda value: _PARTS[value],
+    "step": lambda value: _STEPS[value],
+    "measure": lambda value: _MEASURES[value],
     "scope": lambda value: _SCOPES[value],
     "set": link.read_saved_id,
     "tray": link.read_rows,

@@ -21,6 +21,8 @@ _PARTS = {
     "map_view": "part of the map that is shown",
     "polygon": "outline",
     "topics": "topics",
+    "by": "column that topics are compared by",
+    "over": "dates that they are compared over",
     "set": "saved set",
     "tray": "tray",
 }

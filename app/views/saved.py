@@ -10,14 +10,14 @@ from app.display import clean_for_display, one_line
 from app.formats import count
 from app.questions import is_asked
 from app.rows import shorten
-from app.view_state import ViewState, decode, encode
+from app.view_state import COMPARED, ViewState, decode, encode
 from encoder.errors import Llm2CompError
 from indexer.annotations.searches import MOST_NAME, SavedSearch, list_searches, remove_search, save_search
 
 _NAME, _PICKED = "saved_name", "saved_search"
 _LABEL_CHARS = 80
 # What belongs to the moment and not to the question.
-_NOT_KEPT = ("corpus", "version", "encoder", "row", "page", "tray", "map_view", "what_if", "other")
+_NOT_KEPT = ("corpus", "version", "encoder", "row", "page", "tray", "map_view", "what_if", "other", *COMPARED)
 
 
 def draw_saved(opened: session.Opened) -> None:

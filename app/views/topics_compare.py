@@ -1,10 +1,11 @@
 """Topics against the metadata: a coloured table by the values of a column, and small charts over time."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import session
 from app.charts import PLOTLY_CONFIG
@@ -13,7 +14,6 @@ from app.formats import plural
 from app.rows import shorten
 from app.topic_charts import (
     MEASURES,
-    Measure,
     cell_style,
     measured,
     panels_figure,
@@ -22,6 +22,7 @@ from app.topic_charts import (
 )
 from app.topic_rows import LABEL_CHARS, listed, topic_name
 from app.topic_session import picked_number
+from app.view_state import Measure
 
 if TYPE_CHECKING:
     from indexer.topics.current import CurrentTopics
@@ -37,6 +38,8 @@ _MEASURE_HELP = (
     "Share: of the topic's passages. Lift: how many times more frequent the value is in the topic than in the whole "
     "corpus; 1 is as usual. Passages: how many."
 )
+_TIME_MEASURE_HELP = "Share: of the passages of each step of time. Passages: how many."
+_PART, _STEP, _IN_TIME = "topics_parts", "topics_step", "Over time"
 _FORMATS: dict[Measure, str] = {"share": "{:.1%}", "lift": "{:.2f}", "count": "{:,.0f}"}
 
 
@@ -48,11 +51,12 @@ def draw_comparisons(opened: session.Opened, current: "CurrentTopics") -> None:
     st.subheader("Topics and metadata", anchor=False)
     dated = [name for name, kind in columns.items() if kind in _DATES]
     values = sorted(columns, key=lambda name: _rank(columns[name]))
-    parts = ["By value", "Over time"] if dated else ["By value"]
-    tabs = st.tabs(parts, on_change="rerun", key="topics_parts")
+    parts = ["By value", _IN_TIME] if dated else ["By value"]
+    st.session_state[_PART] = parts[-1 if session.view().part else 0]
+    tabs = st.tabs(parts, on_change=_take_part, key=_PART)
     draws: dict[str, Callable[[], None]] = {
         "By value": lambda: _draw_values(opened, current, values),
-        "Over time": lambda: _draw_times(opened, current, dated),
+        _IN_TIME: lambda: _draw_times(opened, current, dated),
     }
     for name, tab in zip(parts, tabs, strict=True):
         if tab.open:
@@ -64,22 +68,47 @@ def _rank(kind: str) -> int:
     return _FIRST_KINDS.index(kind) if kind in _FIRST_KINDS else len(_FIRST_KINDS)
 
 
+def _choose_column(place: DeltaGenerator, field: Literal["by", "over"], columns: list[str]) -> str:
+    """The column that the view names, where it can be used; else the first."""
+    key, named = f"topics_{field}", getattr(session.view(), field)
+    st.session_state[key] = named if named in columns else columns[0]
+    chosen: str = place.selectbox(
+        "Column", columns, key=key, format_func=one_line, on_change=_take, args=(field, key)
+    )
+    return chosen
+
+
+def _choose_measure(place: DeltaGenerator, key: str, offered: list[Measure], explained: str) -> Measure:
+    """What the view says to show, where it is offered; else the first."""
+    named = session.view().measure
+    st.session_state[key] = named if named in offered else offered[0]
+    place.segmented_control(
+        "Show",
+        offered,
+        key=key,
+        format_func=MEASURES.__getitem__,
+        help=explained,
+        on_change=_take,
+        args=("measure", key),
+    )
+    return named if named in offered else offered[0]
+
+
+def _take(field: str, key: str) -> None:
+    if st.session_state[key] is not None:  # a second click on the chosen measure takes it away
+        session.set_quietly(**{field: st.session_state[key]})
+
+
+def _take_part() -> None:
+    session.set_quietly(part="time" if st.session_state[_PART] == _IN_TIME else "")
+
+
 def _draw_values(opened: session.Opened, current: "CurrentTopics", columns: list[str]) -> None:
     from indexer.topics.tables import topics_by_value
 
     box, choice = st.columns([1, 1], vertical_alignment="bottom")
-    column = box.selectbox("Column", columns, key="topics_column", format_func=one_line)
-    measure: Measure = (
-        choice.segmented_control(
-            "Show",
-            list(MEASURES),
-            default="share",
-            key="topics_measure",
-            format_func=MEASURES.__getitem__,
-            help=_MEASURE_HELP,
-        )
-        or "share"
-    )
+    column = _choose_column(box, "by", columns)
+    measure = _choose_measure(choice, "topics_measure", list(MEASURES), _MEASURE_HELP)
     table: ValueTable = _kept(
         opened,
         current,
@@ -143,21 +172,17 @@ def _draw_times(opened: session.Opened, current: "CurrentTopics", columns: list[
     picked = picked_number(current)
     first = list(dict.fromkeys([*([picked] if picked in numbers else []), *numbers]))[:_PANELS]
     box, steps, choice = st.columns([2, 1, 2], vertical_alignment="bottom")
-    column = box.selectbox("Column", columns, key="topics_date", format_func=one_line)
+    column = _choose_column(box, "over", columns)
+    st.session_state[_STEP] = session.view().step
     step = steps.selectbox(
-        "By", ["", *STEPS], key="topics_step", format_func=lambda name: name or "what suits"
+        "By",
+        ["", *STEPS],
+        key=_STEP,
+        format_func=lambda name: name or "what suits",
+        on_change=_take,
+        args=("step", _STEP),
     )
-    measure: Measure = (
-        choice.segmented_control(
-            "Show",
-            ["share", "count"],
-            default="share",
-            key="topics_time_measure",
-            format_func=MEASURES.__getitem__,
-            help="Share: of the passages of each step of time. Passages: how many.",
-        )
-        or "share"
-    )
+    measure = _choose_measure(choice, "topics_time_measure", ["share", "count"], _TIME_MEASURE_HELP)
     drawn = st.multiselect(
         "Topics",
         listed(current),

@@ -173,6 +173,12 @@ def test_a_set_that_is_there_is_no_loss(roads, rows):
     assert [loss.fields for loss in losses(roads, 2, ViewState(version=1))] == [{"version": 0}]
 
 
+def test_a_link_that_compares_topics_by_a_column_that_is_gone_says_so(roads):
+    (loss,) = losses(roads, 1, ViewState(by="nosuch", over="year"))
+    assert loss.fields == {"by": ""}
+    assert loss.sentence == "The column of this link, 'nosuch', is gone: the page Topics shows another."
+
+
 def test_a_shared_link_holds_version_and_encoder_and_opens_the_same(roads, open_app):
     test = open_app(q="river", f="year >= 2020")
     button(test, "share").click().run()

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.link import MOST_ZOOM
+from app.topic_charts import MEASURES
 from app.view_state import _KEYS, MOST_HITS, ViewState, decode, encode, is_linkable
 from indexer.hits import MODES
+from indexer.topics.tables import STEPS
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 SHORT_ID = st.one_of(st.just(""), st.text("0123456789abcdef", min_size=8, max_size=8))
@@ -36,6 +38,11 @@ VIEWS = st.builds(
     topics_run=SHORT_ID,
     topics_version=TEXT,
     topics=st.lists(st.integers(-1, 99_999), max_size=100, unique=True).map(tuple),
+    part=st.sampled_from(["", "time"]),
+    by=TEXT,
+    over=TEXT,
+    step=st.sampled_from(["", *STEPS]),
+    measure=st.sampled_from(list(MEASURES)),
     scope=st.sampled_from(["", "tray"]),
     set=st.from_regex(r"([0-9A-Za-z_-]{1,64})?", fullmatch=True),
     tray=st.lists(st.integers(0, 2**64 - 1), max_size=50, unique=True).map(tuple),
@@ -88,6 +95,9 @@ def test_all_bad_values_are_named_and_unknown_keys_ignored():
         ("ti", "1"),
         ("t", "1.1"),
         ("sc", "everything"),
+        ("tp", "values"),
+        ("ts", "hour"),
+        ("tm", "share"),  # the default has no other name
         ("s", "../x"),
         ("tr", "AAA"),
         ("xm", ","),
