@@ -6,11 +6,12 @@ Plotly reads a small part of HTML in every text, so every text that is not ours 
 import math
 from collections.abc import Sequence
 from html import escape
+from itertools import cycle
 from typing import Any
 
 from app.curves import Chart
 from app.display import one_line
-from app.palette import OTHER, categorical
+from app.palette import OTHER, categorical, ramp
 
 # For `st.plotly_chart(config=...)`: no logo, no link out, no upload.
 PLOTLY_CONFIG: dict[str, Any] = {
@@ -41,10 +42,11 @@ def line_figure(chart: Chart, *, is_dark: bool, height: int = 380) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    colours = iter(categorical(is_dark=is_dark) * 4)
+    colours = cycle(categorical(is_dark=is_dark))
     own = 0
     for curve in chart.curves:
         colour = OTHER if curve.is_reference else next(colours)
+        colour = colour if curve.shade is None else ramp(curve.shade, is_dark=is_dark)
         dash = "dash" if curve.is_reference else _DASHES[own % len(_DASHES)]
         own += not curve.is_reference
         figure.add_trace(

@@ -25,12 +25,14 @@ class Layer:
         singular_values: of raw unit rows / sqrt(N), falling.
         eigenvalues: of the covariance of unit rows (centred), falling.
         is_reference: an ideal to compare with, drawn grey and dashed.
+        shade: 0 to 1, place on a ramp of colours for spaces that have an order; None for a colour of its own.
     """
 
     name: str
     singular_values: NDArray[np.float64]
     eigenvalues: NDArray[np.float64]
     is_reference: bool = False
+    shade: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Curve:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     is_reference: bool
+    shade: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def _curve(layer: Layer, view: View, *, is_centred: bool) -> Curve:
         values = np.cumsum(values) / total if total > 0 else values[:0]
     index = np.arange(1, len(values) + 1, dtype=np.float64)
     kept = _kept(len(values))
-    return Curve(layer.name, index[kept], values[kept], layer.is_reference)
+    return Curve(layer.name, index[kept], values[kept], layer.is_reference, layer.shade)
 
 
 def _kept(count: int) -> NDArray[np.int64]:

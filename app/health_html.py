@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.curves import VIEWS, Layer, chart_text, spectrum_chart
 from app.display import one_line
 from app.formats import count, plural
+from app.health_curves import length_layers, length_name, length_sentence, slot_layers, slot_sentence
 from app.health_text import origin_line, row_name
 from app.health_words import (
     DASH,
@@ -88,14 +89,23 @@ def _advice(advice: Sequence[str]) -> str:
 
 def _charts(report: "HealthReport", other: "HealthReport | None") -> str:
     layers = layers_of(report, other)
+    return "<h2>Spectrum</h2>" + _figures(layers, is_centred=True) + _figures(layers, is_centred=False)
+
+
+def _figures(layers: Sequence[Layer], *, is_centred: bool) -> str:
+    """The three views of these spectra."""
     figures = []
-    for is_centred in (True, False):
-        for view in VIEWS:
-            chart = spectrum_chart(layers, view, is_centred=is_centred)
-            figures.append(
-                f"<figure>{svg_chart(chart)}<figcaption><small>{_text(chart_text(chart))}</small></figcaption></figure>"
-            )
-    return f'<h2>Spectrum</h2><div class="charts">{"".join(figures)}</div>'
+    for view in VIEWS:
+        chart = spectrum_chart(layers, view, is_centred=is_centred)
+        figures.append(
+            f"<figure>{svg_chart(chart)}<figcaption><small>{_text(chart_text(chart))}</small></figcaption></figure>"
+        )
+    return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def _ordered(layers: Sequence[Layer], sentence: str) -> str:
+    """Spectra of what has an order, where there are any, with what has to be said of them."""
+    return (_figures(layers, is_centred=True) if layers else "") + f"<p>{_text(sentence)}</p>"
 
 
 def _evidence(report: "HealthReport") -> str:
@@ -150,7 +160,7 @@ def _lengths(report: "HealthReport") -> str:
         return ""
     rows = [
         [
-            f"{count(each.least)} to {count(each.most)}",
+            length_name(each).removesuffix(" tokens"),
             count(each.n),
             shown("mean_cosine", each.mean_cosine),
             shown("effective_rank", each.effective_rank),
@@ -158,7 +168,11 @@ def _lengths(report: "HealthReport") -> str:
         for each in report.lengths.bins
     ]
     titles = ["Tokens", "Passages", "Mean cosine", f"Effective rank of {count(report.lengths.rank_rows)}"]
-    return f"<h2>Length</h2><p>{_text(report.lengths.sentence)}</p>" + _table(titles, rows)
+    return (
+        f"<h2>Length</h2><p>{_text(report.lengths.sentence)}</p>"
+        + _table(titles, rows)
+        + _ordered(length_layers(report.lengths), length_sentence(report.lengths))
+    )
 
 
 def _memory(report: "HealthReport") -> str:
@@ -175,7 +189,11 @@ def _memory(report: "HealthReport") -> str:
         for number, slot in enumerate(report.memory.slots, 1)
     ]
     titles = ["Memory token", "Length", "Same in every text", "Effective rank", "Neighbours kept without it"]
-    return f"<h2>Memory tokens</h2><p>{_text(report.memory.sentence)}</p>" + _table(titles, rows)
+    return (
+        f"<h2>Memory tokens</h2><p>{_text(report.memory.sentence)}</p>"
+        + _table(titles, rows)
+        + _ordered(slot_layers(report.memory), slot_sentence(report.memory))
+    )
 
 
 def _trials(report: "HealthReport") -> str:

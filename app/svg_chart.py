@@ -8,19 +8,22 @@ from numpy.typing import NDArray
 
 from app.curves import Chart, Curve
 from app.display import one_line
-from app.palette import CATEGORICAL_ON_LIGHT, OTHER
+from app.palette import CATEGORICAL_ON_LIGHT, OTHER, ramp
 
 _WIDTH, _HEIGHT = 640, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 56, 48
 _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 _TICKS = 5
+_NAMES_A_LINE, _LINE_PX = 3, 18  # of the legend
 
 
 def svg_chart(chart: Chart) -> str:
     """The chart as text that begins with `<svg`; every text in it is escaped."""
     xs, ys = _limits(chart, "x"), _limits(chart, "y")
+    # What is below the first line of the legend moves down by its other lines.
+    down = _LINE_PX * ((max(1, len(chart.curves)) - 1) // _NAMES_A_LINE)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT + down}" role="img" '
         f'font-family="system-ui, sans-serif" font-size="12" fill="currentColor">',
         f"<title>{_text(chart.title)}</title>",
         f'<text x="{_LEFT}" y="18" font-size="15" font-weight="600">{_text(chart.title)}</text>',
@@ -28,15 +31,16 @@ def svg_chart(chart: Chart) -> str:
     if xs is None or ys is None:
         parts.append(f'<text x="{_LEFT}" y="{_HEIGHT // 2}">There is nothing to draw.</text></svg>')
         return "".join(parts)
-    parts += _axes(chart, xs, ys)
+    lines, names = _axes(chart, xs, ys), []
     own = 0
     for number, curve in enumerate(chart.curves):
         colour = OTHER if curve.is_reference else CATEGORICAL_ON_LIGHT[own % len(CATEGORICAL_ON_LIGHT)]
+        colour = colour if curve.shade is None else ramp(curve.shade, is_dark=False)
         dash = "4 4" if curve.is_reference else _DASHES[own % len(_DASHES)]
         own += not curve.is_reference
-        parts.append(_line(chart, curve, xs, ys, f'stroke="{colour}" stroke-dasharray="{dash}"'))
-        parts.append(_legend(curve, number, f'stroke="{colour}" stroke-dasharray="{dash}"'))
-    return "".join(parts) + "</svg>"
+        lines.append(_line(chart, curve, xs, ys, f'stroke="{colour}" stroke-dasharray="{dash}"'))
+        names.append(_legend(curve, number, f'stroke="{colour}" stroke-dasharray="{dash}"'))
+    return "".join([*parts, *names, f'<g transform="translate(0 {down})">', *lines, "</g></svg>"])
 
 
 def _limits(chart: Chart, axis: str) -> tuple[float, float] | None:
@@ -72,12 +76,13 @@ def _line(chart: Chart, curve: Curve, xs: tuple[float, float], ys: tuple[float, 
 
 
 def _legend(curve: Curve, number: int, stroke: str) -> str:
-    x = _LEFT + 190 * number
+    x = _LEFT + 190 * (number % _NAMES_A_LINE)
+    y = 36 + _LINE_PX * (number // _NAMES_A_LINE)
     name = one_line(curve.name)
     shown = name if len(name) <= 24 else f"{name[:23]}…"
     return (
-        f'<line x1="{x}" x2="{x + 24}" y1="36" y2="36" stroke-width="2" {stroke}/>'
-        f'<text x="{x + 30}" y="40">{_text(shown)}</text>'
+        f'<line x1="{x}" x2="{x + 24}" y1="{y}" y2="{y}" stroke-width="2" {stroke}/>'
+        f'<text x="{x + 30}" y="{y + 4}">{_text(shown)}</text>'
     )
 
 

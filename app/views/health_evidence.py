@@ -16,6 +16,8 @@ from app.views.messages import show_error
 from encoder.errors import Llm2CompError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from encoder.spectrum.diagnosis import Diagnosis
     from indexer.health.report import HealthReport
 
@@ -72,6 +74,26 @@ def draw_spectrum(opened: session.Opened, first: health_session.FirstLook) -> No
         key="health_spectrum",
         alt=text,
     )
+
+
+def draw_ordered(layers: "Sequence[Layer]", sentence: str, key: str) -> None:
+    """Spectra of what has an order, in the view that is chosen above, and what has to be said of them.
+
+    Args:
+        layers: to draw; none where there are too few rows.
+        sentence: below them.
+        key: of the chart.
+    """
+    if layers:
+        view = st.session_state.get(_VIEW) or VIEWS[0]
+        chart = spectrum_chart(layers, view, is_centred=st.session_state.get(_CENTRED, True))
+        st.plotly_chart(
+            line_figure(chart, is_dark=is_dark(), height=_CHART_PX),
+            config=PLOTLY_CONFIG,
+            key=key,
+            alt=chart_text(chart),
+        )
+    st.caption(sentence)
 
 
 def _name() -> str:

@@ -6,8 +6,10 @@ import streamlit as st
 from app import health_session, session
 from app.charts import PLOTLY_CONFIG, bar_figure
 from app.formats import count
+from app.health_curves import length_layers, length_name, length_sentence
 from app.health_session import is_dark
 from app.health_words import shown
+from app.views.health_evidence import draw_ordered
 
 _CUT = "health_cut_asked"
 
@@ -20,7 +22,7 @@ def draw_lengths(opened: session.Opened) -> None:
     if len(found.bins) < 2:
         return
     chart, table = st.columns(2, gap="medium")
-    labels = [f"{count(each.least)} to {count(each.most)} tokens" for each in found.bins]
+    labels = [length_name(each) for each in found.bins]
     with chart:
         figure = bar_figure(
             labels,
@@ -31,7 +33,7 @@ def draw_lengths(opened: session.Opened) -> None:
         st.plotly_chart(figure, config=PLOTLY_CONFIG, key="health_lengths", alt=found.sentence)
     rows = [
         {
-            "Tokens": f"{count(each.least)} to {count(each.most)}",
+            "Tokens": length_name(each).removesuffix(" tokens"),
             "Passages": each.n,
             "Mean cosine": shown("mean_cosine", each.mean_cosine),
             "Effective rank": shown("effective_rank", each.effective_rank),
@@ -55,6 +57,7 @@ def draw_lengths(opened: session.Opened) -> None:
                 ),
             },
         )
+    draw_ordered(length_layers(found), length_sentence(found), "health_length_spectra")
     _draw_cut(opened)
 
 

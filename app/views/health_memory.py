@@ -7,7 +7,9 @@ import streamlit as st
 
 from app import health_session, session
 from app.charts import PLOTLY_CONFIG, heat_figure
+from app.health_curves import slot_layers, slot_sentence
 from app.health_words import shown
+from app.views.health_evidence import draw_ordered
 
 if TYPE_CHECKING:
     from encoder.spectrum.slots import SlotReport
@@ -51,6 +53,7 @@ def draw_memory(opened: session.Opened) -> None:
     with table:
         _draw_slots(look.slots)
         _draw_merged(look)
+    draw_ordered(slot_layers(look.slots), slot_sentence(look.slots), "health_slot_spectra")
 
 
 def _ask(asked: tuple[str, int]) -> None:

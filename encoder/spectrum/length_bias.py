@@ -1,4 +1,4 @@
-"""Whether long texts crowd together: likeness, rank and neighbours by length in tokens.
+"""Whether long texts crowd together: likeness, spectrum and neighbours by length in tokens.
 
 Attention mixes the tokens of a text, the more the longer it is, so embeddings of long texts can move into a narrow
 region ("length collapse", Zhou et al.). Lengths and subjects go together in most corpora: `same_text_lengths`
@@ -41,6 +41,10 @@ class LengthBin:
     effective_rank: float | None  # centred, of as many texts of each bin as the smallest has
     row_share: float  # of the sampled texts, how many are of this bin
     neighbour_share: float | None  # of their nearest neighbours; above row_share: this bin attracts
+    singular_values: tuple[
+        float, ...
+    ] = ()  # raw, falling, of `curve_rows` texts; empty for fewer texts than D
+    eigenvalues: tuple[float, ...] = ()  # of the covariance of the same
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,9 @@ class LengthReport:
     bins: tuple[LengthBin, ...]  # from short to long
     n: int
     left_out: int  # zero or not finite
+    dimension: int
     rank_rows: int  # texts of each bin behind the effective ranks
+    curve_rows: int  # texts of each bin behind the spectra, D or more; 0 where no bin has so many
     k: int
     sampled: int  # texts whose neighbours were looked for
     seed: int  # that drew them, and those behind the ranks
@@ -103,13 +109,12 @@ def length_bias(
     label = _labels(tokens, bins)
     count = int(label.max(initial=-1)) + 1
     random = np.random.default_rng(seed)
-    rank_rows = int(np.bincount(label).min()) if count else 0
-    ranks = [_rank(unit[random.permutation(np.flatnonzero(label == at))[:rank_rows]]) for at in range(count)]
+    spectra = _spectra_of_bins(unit, label, random)
     rows = np.sort(random.permutation(len(unit))[:most_rows])
     k = max(0, min(k, len(rows) - 1))
     shares = _neighbour_shares(unit[rows].astype(np.float32), label[rows], k, count, report)
     made = tuple(
-        _bin(unit[label == at], tokens[label == at], ranks[at], (label[rows] == at).mean(), shares[at])
+        _bin(unit[label == at], tokens[label == at], spectra, at, ((label[rows] == at).mean(), shares[at]))
         for at in range(count)
     )
     collapse, error = _collapse(made)
@@ -117,7 +122,9 @@ def length_bias(
         bins=made,
         n=len(unit),
         left_out=len(embeddings) - len(unit),
-        rank_rows=rank_rows,
+        dimension=unit.shape[1],
+        rank_rows=spectra.rank_rows,
+        curve_rows=spectra.curve_rows,
         k=k,
         sampled=len(rows),
         seed=seed,
@@ -190,14 +197,43 @@ def _labels(lengths: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
     return np.unique(np.searchsorted(np.unique(borders), lengths), return_inverse=True)[1].reshape(-1)
 
 
+@dataclass(frozen=True, slots=True)
+class _BinSpectra:
+    """Ranks and spectra by bin, each of as many texts of every bin."""
+
+    rank_rows: int
+    ranks: list[float | None]
+    curve_rows: int
+    curves: list[tuple[tuple[float, ...], tuple[float, ...]]]  # singular values and eigenvalues
+
+
+def _spectra_of_bins(
+    unit: NDArray[np.float64], label: NDArray[np.int64], random: np.random.Generator
+) -> _BinSpectra:
+    """Spectra of unit rows [n, D] by their bins [n]; more texts show more directions, so all have equally many.
+
+    Fewer texts than dimensions cannot fill them: a bin of so few has no curve, and does not shorten those of others.
+    """
+    sizes = np.bincount(label)
+    enough = sizes[sizes >= unit.shape[1]]
+    rank_rows, curve_rows = (int(each.min()) if each.size else 0 for each in (sizes, enough))
+    ranks: list[float | None] = []
+    curves: list[tuple[tuple[float, ...], tuple[float, ...]]] = []
+    for at, size in enumerate(sizes):
+        drawn = unit[random.permutation(np.flatnonzero(label == at))]
+        ranks.append(_rank(drawn[:rank_rows]))
+        curves.append(_spectra(drawn[:curve_rows]) if size >= unit.shape[1] else ((), ()))
+    return _BinSpectra(rank_rows, ranks, curve_rows, curves)
+
+
 def _bin(
     unit: NDArray[np.float64],
     lengths: NDArray[np.int64],
-    rank: float | None,
-    row_share: float,
-    neighbour_share: float | None,
+    spectra: _BinSpectra,
+    at: int,
+    shares: tuple[float, float | None],
 ) -> LengthBin:
-    """Measures of a bin from its unit rows [n, D] and their lengths [n]."""
+    """Measures of bin `at` from its unit rows [n, D], their lengths [n] and its shares of rows and neighbours."""
     cosine, error = _mean_cosine(unit)
     return LengthBin(
         n=len(unit),
@@ -206,9 +242,11 @@ def _bin(
         mean_tokens=float(lengths.mean()),
         mean_cosine=cosine,
         error=error,
-        effective_rank=rank,
-        row_share=float(row_share),
-        neighbour_share=neighbour_share,
+        effective_rank=spectra.ranks[at],
+        row_share=float(shares[0]),
+        neighbour_share=shares[1],
+        singular_values=spectra.curves[at][0],
+        eigenvalues=spectra.curves[at][1],
     )
 
 
@@ -226,9 +264,15 @@ def _mean_cosine(unit: NDArray[np.float64]) -> tuple[float | None, float | None]
 
 
 def _rank(unit: NDArray[np.float64]) -> float | None:
+    return spectrum_measures(np.sqrt(_spectra(unit)[1])).effective_rank
+
+
+def _spectra(unit: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Singular values and eigenvalues of unit rows [n, D], as `Covariance.spectra` gives them."""
     covariance = Covariance(unit.shape[1])
     covariance.add(unit)
-    return spectrum_measures(np.sqrt(covariance.spectra()[1])).effective_rank
+    singular_values, eigenvalues = covariance.spectra()
+    return tuple(singular_values.tolist()), tuple(eigenvalues.tolist())
 
 
 def _neighbour_shares(

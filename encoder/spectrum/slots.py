@@ -41,6 +41,8 @@ class Slot:
     effective_rank_centred: float | None
     overlap: float | None  # of the k nearest neighbours, how many are so without this memory token too
     recall_change: Gain | None  # of known items among the first k when it is left out; None without queries
+    singular_values: tuple[float, ...] = ()  # of its unit states, raw, falling
+    eigenvalues: tuple[float, ...] = ()  # of their covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,7 @@ class SlotReport:
 
     n: int  # texts measured
     left_out: int  # texts with a state that is zero or not finite
+    dimension: int
     slots: tuple[Slot, ...]  # M
     within: NDArray[np.float64] | None  # [M, M] mean cosine of two states of one text
     within_centred: NDArray[np.float64] | None  # [M, M] the same without each memory token's own mean
@@ -101,6 +104,7 @@ def examine_slots(
     return SlotReport(
         n=len(memory),
         left_out=left_out,
+        dimension=memory.shape[2],
         slots=tuple(
             _slot(memory[:, slot], dropped.overlap[slot], dropped.recall_change[slot])
             for slot in range(memory.shape[1] if len(memory) else 0)
@@ -247,6 +251,8 @@ def _slot(states: NDArray[np.floating], overlap: float | None, recall_change: Ga
         effective_rank_centred=spectrum_measures(np.sqrt(eigenvalues)).effective_rank,
         overlap=overlap,
         recall_change=recall_change,
+        singular_values=tuple(singular_values.tolist()),
+        eigenvalues=tuple(eigenvalues.tolist()),
     )
 
 

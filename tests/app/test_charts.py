@@ -7,6 +7,7 @@ import pytest
 
 from app.charts import bar_figure, heat_figure, line_figure, safe_text
 from app.curves import VIEWS, Layer, chart_text, spectrum_chart
+from app.palette import ramp
 from app.svg_chart import svg_chart
 
 EVIL = "<b>x</b> <script>alert(1)</script> \u202e & <a href='http://evil.example'>"
@@ -73,7 +74,7 @@ def test_names_are_text_in_svg():
     )
     tree = ElementTree.fromstring(svg_chart(chart))
     tags = {element.tag.split("}")[1] for element in tree.iter()}
-    assert tags <= {"svg", "title", "text", "line", "polyline"}
+    assert tags <= {"svg", "title", "text", "line", "polyline", "g"}
 
 
 def test_names_are_text_in_plotly():
@@ -103,3 +104,49 @@ def test_the_reference_is_told_by_dash_and_colour():
 def test_ticks_of_a_logarithm_are_written_out():
     chart = spectrum_chart([layer([1.0, 0.25, 0.01])], "singular values", is_centred=True)
     assert list(line_figure(chart, is_dark=False).layout.yaxis.ticktext)[:4] == ["0.1", "0.2", "0.5", "1"]
+
+
+def test_what_has_an_order_takes_its_colours_from_one_ramp():
+    layers = [layer([2.0, 1.0], f"length {at}", shade=at / 3) for at in range(4)]
+    chart = spectrum_chart(
+        [*layers, layer([1.0, 1.0], "ideal", is_reference=True)], "energy", is_centred=True
+    )
+    colours = [line.line.color for line in line_figure(chart, is_dark=True).data]
+    assert colours[:4] == [ramp(at / 3, is_dark=True) for at in range(4)]
+    assert (
+        len(set(colours)) == 5 and len({line.line.dash for line in line_figure(chart, is_dark=True).data}) > 3
+    )
+    strokes = [
+        line.get("stroke")
+        for line in ElementTree.fromstring(svg_chart(chart)).iter()
+        if "points" in line.attrib
+    ]
+    assert strokes[:4] == [ramp(at / 3, is_dark=False) for at in range(4)]
+
+
+@pytest.mark.parametrize(("is_dark", "paper"), [(False, "#FFFFFF"), (True, "#171614")])
+def test_every_place_on_the_ramp_is_seen(is_dark, paper):
+    def light(colour):
+        parts = np.array(list(bytes.fromhex(colour[1:]))) / 255
+        return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [
+            0.2126,
+            0.7152,
+            0.0722,
+        ]
+
+    for place in np.linspace(-0.5, 1.5, 41):
+        low, high = sorted([light(ramp(place, is_dark=is_dark)), light(paper)])
+        assert (high + 0.05) / (low + 0.05) >= 3
+
+
+def test_many_names_of_a_legend_are_all_inside_the_picture():
+    chart = spectrum_chart([layer([2.0, 1.0], f"number {at}") for at in range(8)], "energy", is_centred=True)
+    picture = ElementTree.fromstring(svg_chart(chart))
+    width, height = (float(part) for part in picture.get("viewBox").split()[2:])
+    names = [
+        text
+        for text in picture.iter("{http://www.w3.org/2000/svg}text")
+        if (text.text or "").startswith("number")
+    ]
+    places = [(float(name.get("x")), float(name.get("y"))) for name in names]
+    assert len(set(places)) == 8 and all(x < width - 100 and y < height for x, y in places)

@@ -139,9 +139,30 @@ def test_the_html_needs_no_network_and_runs_nothing(capsys, collection, tmp_path
     assert "default-src 'none'" in text
     assert not [part for part in ("href=", "src=", "url(", "@import") if part in text]
     pictures = [part.split("</svg>")[0] + "</svg>" for part in text.split("<figure>")[1:]]
-    assert len(pictures) == 6
+    assert len(pictures) == 6 + 3  # of the whole and by length
     for picture in pictures:
         ElementTree.fromstring(picture)
+
+
+def test_the_spectra_by_length_are_in_the_html_and_the_json(capsys, tmp_path, monkeypatch):
+    vectors = np.random.default_rng(3).normal(size=(90, 8))
+    embedder = ByLastWord(vectors)
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec="default", **_: embedder)
+    # A token of this encoder is a word.
+    documents = [doc(f"d{at}", "word " * (1 + at // 30 * 4) + str(at), year=at) for at in range(90)]
+    collection = new_collection(tmp_path / "c", documents, encoder=embedder)[0]
+    file = tmp_path / "h.html"
+    code, out, _ = run(capsys, collection.path, "--html", file, "--json")
+    told = json.loads(out)["lengths"]
+    assert (
+        code == 0
+        and told["curve_rows"] == 30
+        and [len(each["eigenvalues"]) for each in told["bins"]] == [8] * 3
+    )
+    section = file.read_text().partition("<h2>Length</h2>")[2]
+    assert section.count("<figure>") == 3 and "2 to 2 tokens" in section
+    for picture in section.split("<figure>")[1:]:
+        ElementTree.fromstring(picture.split("</svg>")[0] + "</svg>")
 
 
 def test_files_are_not_replaced_unasked(capsys, healthy, tmp_path):

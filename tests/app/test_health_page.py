@@ -70,6 +70,12 @@ def closer(test, part):
     return test.run()
 
 
+def charts(test):
+    """Key to what is said of a chart."""
+    found = test.get("plotly_chart")
+    return {chart.proto.id.rpartition("-")[2]: chart.proto.alt for chart in found}
+
+
 def test_an_empty_library_offers_the_demo(open_app):
     test = open_app("health")
     assert test.title[0].value == "Health" and "No corpus yet" in text_of(test)
@@ -193,6 +199,8 @@ def test_memory_tokens_are_looked_at_when_asked(space):
     slots, merged = test.dataframe[0].value, test.dataframe[1].value
     assert slots["Token"].tolist() == [1, 2, 3, 4]
     assert merged["Clusters"].tolist() == [4, 2] and merged["Neighbours kept"][0] == "100.0 %"
+    assert "Each curve is of the same 120 texts" in text_of(test)
+    assert "memory token 4: from" in charts(test)["health_slot_spectra"]
 
 
 def test_an_encoder_without_memory_tokens_says_so(roads, open_app):

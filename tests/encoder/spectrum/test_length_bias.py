@@ -115,6 +115,27 @@ def test_ranks_are_of_equally_many_texts():
     assert report.bins[0].effective_rank == pytest.approx(report.bins[1].effective_rank, rel=0.1)
 
 
+def test_curves_are_the_spectra_of_equally_many_texts():
+    rows, lengths = _random(300, 8), np.repeat([3, 50, 70], 100)
+    report = length_bias(rows, lengths, bins=3)
+    assert (report.curve_rows, report.dimension) == (100, 8)
+    for at, each in enumerate(report.bins):
+        unit = rows[100 * at : 100 * (at + 1)]
+        unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
+        assert each.singular_values == pytest.approx(np.linalg.svd(unit, compute_uv=False) / 10)
+        assert each.eigenvalues == pytest.approx(np.linalg.eigvalsh(np.cov(unit.T))[::-1])
+
+
+def test_a_length_of_fewer_texts_than_dimensions_has_no_curve_and_shortens_no_other():
+    rows = np.concatenate([_random(40, 64), _random(400, 64, seed=1), _random(200, 64, seed=2)])
+    report = length_bias(rows, np.repeat([3, 50, 70], [40, 400, 200]), bins=20)
+    assert [each.n for each in report.bins] == [40, 400, 200]
+    assert (report.rank_rows, report.curve_rows) == (40, 200)
+    assert [len(each.eigenvalues) for each in report.bins] == [0, 64, 64]
+    assert [len(each.singular_values) for each in report.bins] == [0, 64, 64]
+    assert length_bias(rows[:40], np.full(40, 3)).curve_rows == 0
+
+
 def test_turning_the_space_changes_nothing():
     rows, lengths = _crowding(per_length=60, dimension=16)
     turn = np.linalg.qr(_random(16, 16, seed=3))[0]

@@ -102,6 +102,17 @@ def test_one_constant_direction_is_seen_within_and_across():
     assert [slot.norm for slot in report.slots] == pytest.approx([3**0.5] * 4)
 
 
+def test_the_curve_of_a_memory_token_is_the_spectrum_of_its_unit_states():
+    memory = _random(50, 3, 6)
+    report = examine_slots(memory)
+    assert report.dimension == 6
+    for slot in range(3):
+        unit = memory[:, slot] / np.linalg.norm(memory[:, slot], axis=1, keepdims=True)
+        found = report.slots[slot]
+        assert found.singular_values == pytest.approx(np.linalg.svd(unit, compute_uv=False) / 50**0.5)
+        assert found.eigenvalues == pytest.approx(np.linalg.eigvalsh(np.cov(unit.T))[::-1])
+
+
 def test_the_same_content_behind_different_constants_shows_when_they_are_taken_off():
     content = _random(400, 1, 32)
     constants = 40 * np.eye(32)[None, :4]
