@@ -57,21 +57,41 @@ def rebuild_as(
         CollectionError: the rows cannot be read, the disk is full, or something else has the name of the copy.
     """
     settings = collection.settings
-    steps = None if transform is None else parse_steps(transform)
-    is_other = (
-        encoder is not None and _dressed_fingerprint(collection, encoder) != settings.encoder_fingerprint
-    )
-    wanted = str(steps) if steps is not None else NONE if is_other else settings.transform or NONE
+    wanted, is_other = _wanted(collection, encoder, transform)
     if not is_other and wanted == (settings.transform or NONE):
         rebuild_index(collection, index=index, report=report)
         return
     if is_other or settings.transform:
         encoder = _bare_encoder(collection) if encoder is None else getattr(encoder, "base", encoder)
-        check_steps(steps or Steps(), encoder.dimension)  # before the long way, not after it
+        # Before the long way, not after it.
+        check_steps(Steps() if transform is None else parse_steps(transform), encoder.dimension)
         reembed(collection, encoder, index=index, report=report)
         collection.settings = manifest.read_settings(collection.path)
     if wanted != NONE:
         retransform(collection, parse_steps(wanted), index=index, report=report)
+
+
+def changes_vectors(
+    collection: Collection, *, encoder: Embedder | None = None, transform: str | None = None
+) -> bool:
+    """Whether `rebuild_as` would make other vectors: maps and topics are of the old ones, and go with them.
+
+    Raises:
+        UsageError: the steps are not understood.
+    """
+    wanted, is_other = _wanted(collection, encoder, transform)
+    return is_other or wanted != (collection.settings.transform or NONE)
+
+
+def _wanted(collection: Collection, encoder: Embedder | None, transform: str | None) -> tuple[str, bool]:
+    """The steps that the vectors shall have passed, and whether the encoder is another one."""
+    settings = collection.settings
+    is_other = (
+        encoder is not None and _dressed_fingerprint(collection, encoder) != settings.encoder_fingerprint
+    )
+    if transform is not None:
+        return str(parse_steps(transform)), is_other
+    return NONE if is_other else settings.transform or NONE, is_other
 
 
 def _dressed_fingerprint(collection: Collection, encoder: Embedder) -> str:

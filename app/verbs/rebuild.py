@@ -48,18 +48,54 @@ def run(args: argparse.Namespace) -> int:
     collection = Collection.open(args.collection)
     with JobMeter(quiet=args.quiet, file=Path(args.progress_file) if args.progress_file else None) as meter:
         encoder = _encoder(args, collection, meter)
+        gone = _of_old_vectors(args, collection, encoder)
+        if gone:
+            meter.note(f"all vectors change, and {_counted(gone)} of the old ones will be gone")
         collection.rebuild(encoder=encoder, transform=args.transform, index=args.index, report=meter.report)
     info = collection.info()
     if args.json:
-        print_json(info)
+        print_json({**info, "gone": gone})
     else:
         write_lines(
             [
                 f"version {info['version']}: {info['passages']:,} passages, {info['index']}, recall {info['recall']}",
                 *([f"vectors are transformed: {info['transform']}"] if info["transform"] else []),
+                *_what_went(args.collection, gone),
             ]
         )
     return 0
+
+
+def _of_old_vectors(
+    args: argparse.Namespace, collection: "Collection", encoder: "Embedder | None"
+) -> dict[str, int]:
+    """How many maps and runs of topics the rebuild will end, kind to number; empty where it ends none."""
+    from indexer.maps.stored import list_maps
+    from indexer.retransform import changes_vectors
+    from indexer.topics.versions import list_runs
+
+    if not changes_vectors(collection, encoder=encoder, transform=args.transform):
+        return {}
+    found = {"map": len(list_maps(collection)), "topics": len(list_runs(collection))}
+    return {kind: number for kind, number in found.items() if number}
+
+
+def _counted(gone: dict[str, int]) -> str:
+    words = {"map": "map", "topics": "run of topics"}
+    plurals = {"map": "maps", "topics": "runs of topics"}
+    return " and ".join(f"{n:,} {words[kind] if n == 1 else plurals[kind]}" for kind, n in gone.items())
+
+
+def _what_went(path: Path, gone: dict[str, int]) -> list[str]:
+    """What the rebuild ended, what it kept, and how to make the first anew; nothing where it ended nothing."""
+    if not gone:
+        return []
+    verb = "was" if sum(gone.values()) == 1 else "were"
+    again = " and ".join(f"llm2comp {kind} {path}" for kind in gone)
+    return [
+        f"{_counted(gone)} {verb} of the old vectors and {'is' if verb == 'was' else 'are'} gone; make anew: {again}",
+        "tags, notes, sets and saved searches are kept",
+    ]
 
 
 def _encoder(args: argparse.Namespace, collection: "Collection", meter: "JobMeter") -> "Embedder | None":

@@ -74,8 +74,17 @@ def _draw_job(job: jobs.Job, state: jobs.State) -> None:
             _draw_remove(job, second)
         if state == "queued":
             return
+        if state == "done" and job.arguments[:1] == ("rebuild",):
+            st.text(clean_for_display(_result(jobs.log_tail(job))))
         with st.expander("Log", expanded=state == "failed"):
             st.code(clean_for_display(jobs.log_tail(job)) or "(empty)", language=None)
+
+
+def _result(log: str) -> str:
+    """What a rebuild said at its end: the new version, and what went with the old vectors."""
+    lines = log.splitlines()
+    starts = [at for at, line in enumerate(lines) if line.startswith("version ")]
+    return "\n".join(lines[starts[-1] :]) if starts else ""
 
 
 def _draw_cancel(job: jobs.Job, place: DeltaGenerator) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 
 import pandas as pd
@@ -176,3 +177,15 @@ def test_a_job_is_listed_with_its_log_and_can_be_removed(library_home, open_app,
     assert not any("](http" in element.value for element in test.markdown)
     button(test, f"forget_{job.id}").click().run()
     assert jobs.all_jobs() == []
+
+
+def test_a_rebuild_says_on_the_page_what_went_with_the_old_vectors(library_home, open_app, monkeypatch):
+    popen = jobs.subprocess.Popen
+    said = "print('all vectors change'); print('version 3: 4 passages'); print('1 map was of the old vectors *x*')"
+    program = [sys.executable, "-c", said]
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda command, **rest: popen(program, **rest))
+    job = jobs.start_once("rebuild", library_home, ["--transform", "centre"])
+    while jobs.status(job) in jobs.ALIVE:
+        time.sleep(0.05)
+    test = open_app("corpora")
+    assert "version 3: 4 passages\n1 map was of the old vectors *x*" in [text.value for text in test.text]

@@ -61,3 +61,38 @@ def test_steps_that_cannot_be_are_wrong_usage(capsys, collection, steps, message
     assert main(["rebuild", str(collection), "--transform", steps, "--quiet"]) == 2
     error = capsys.readouterr().err
     assert message in error and "do:" in error
+
+
+def test_people_are_told_before_and_after_what_goes_with_the_old_vectors(capsys, collection):
+    for verb in (
+        ["topics", "--method", "kmeans", "-n", "2"],
+        ["map", "--method", "pca"],
+        ["topics", "-n", "1"],
+    ):
+        assert main([verb[0], str(collection), *verb[1:], "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["rebuild", str(collection), "--index", "flat"]) == 0
+    out, err = capsys.readouterr()
+    assert "gone" not in out + err and (collection / "derived").is_dir()
+    assert main(["rebuild", str(collection), "--transform", "centre"]) == 0
+    out, err = capsys.readouterr()
+    assert "all vectors change, and 1 map and 2 runs of topics of the old ones will be gone" in err
+    assert (
+        "1 map and 2 runs of topics were of the old vectors and are gone; "
+        f"make anew: llm2comp map {collection} and llm2comp topics {collection}"
+    ) in out
+    assert "tags, notes, sets and saved searches are kept" in out
+    assert (
+        main(["rebuild", str(collection), "--transform", "centre"]) == 0
+    )  # the same again changes no vector
+    assert "gone" not in capsys.readouterr().out
+
+
+def test_programs_are_told_what_went_with_the_old_vectors(capsys, collection):
+    assert main(["topics", str(collection), "-n", "2", "--method", "kmeans", "--quiet"]) == 0
+    capsys.readouterr()
+    assert as_json(capsys, "rebuild", collection, "--index", "flat", "--quiet")[1]["gone"] == {}
+    assert as_json(capsys, "rebuild", collection, "--transform", "centre", "--quiet")[1]["gone"] == {
+        "topics": 1
+    }
+    assert as_json(capsys, "topics", collection, "--list")[1]["runs"] == []
