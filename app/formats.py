@@ -11,7 +11,7 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", THIN_SPACE)
 
 
-def plural(number: int, noun: str) -> str:
+def plural(number: float, noun: str) -> str:
     """A count and its noun: "1 passage", "12 345 passages"."""
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from app.display import clean_for_display, escape_for_json
-from app.formats import count, duration
+from app.formats import THIN_SPACE, count, duration
 from app.table import Marked, TableColumn, table_lines
 
 _UNKNOWN_WIDTH = 120  # of a file or a pipe
@@ -181,7 +181,11 @@ def _write(text: str, stream: TextIO) -> None:
 
 def _encodable(text: str, stream: TextIO) -> str:
     encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # thousands get the next best sign, all else a question mark
+        return text.replace(THIN_SPACE, " ").encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def _finite(value: Any) -> Any:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.formats import count, percent, plural
 from app.table import Marked, TableColumn
 from encoder.errors import InputError
 
@@ -40,10 +41,10 @@ def overview(current: "CurrentTopics") -> Table:
             f" (was: {topic.automatic_label})" if topic.label != topic.automatic_label else ""
         )
         rows.append(
-            [str(topic.number), name, f"{size:,}", _percent(size / total), f"{topic.cohesion:.2f}", stability]
+            [str(topic.number), name, count(size), percent(size / total), f"{topic.cohesion:.2f}", stability]
         )
     if noise := sizes.get(-1, 0):
-        rows.append(["", _NOISE_LABEL, f"{noise:,}", _percent(noise / total), "", ""])
+        rows.append(["", _NOISE_LABEL, count(noise), percent(noise / total), "", ""])
     return columns, rows
 
 
@@ -57,7 +58,7 @@ def summary(current: "CurrentTopics") -> list[str]:
     added = int(current.is_added.sum())
     if added or current.gone:
         lines.append(
-            f"since then {added:,} passages were added, placed by their vectors, and {current.gone:,} are gone"
+            f"since then: {plural(added, 'passage')} added, placed by their vectors; {count(current.gone)} gone"
         )
     return lines
 
@@ -126,7 +127,7 @@ def one_topic_lines(shown: dict[str, Any]) -> list[str]:
     )
     return [
         f"topic {shown['number']}: {shown['label']}{automatic}",
-        f"passages: {shown['size']:,} ({_percent(shown['share'])}), cohesion {shown['cohesion']:.2f}"
+        f"passages: {count(shown['size'])} ({percent(shown['share'])}), cohesion {shown['cohesion']:.2f}"
         + ("" if shown["stability"] is None else f", stability {shown['stability']:.2f}"),
         f"key phrases: {phrases or 'none'}",
         f"nearest topics: {near or 'none'}",
@@ -150,12 +151,12 @@ def by_value(table: "ValueTable", current: "CurrentTopics") -> Table:
         # What is both frequent in the topic and more frequent than elsewhere.
         order = np.argsort(-shares[at] * np.log(np.maximum(lifts[at], 1e-3)), kind="stable").tolist()
         told = [
-            f"{table.values[v]} {_percent(shares[at, v])} (x{lifts[at, v]:.1f})"
+            f"{table.values[v]} {percent(shares[at, v])} (x{lifts[at, v]:.1f})"
             for v in order[:_TOLD_VALUES]
             if table.counts[at, v]
         ]
         if table.sizes[at]:
-            rows.append([str(number), labels[number], f"{table.sizes[at]:,}", ", ".join(told)])
+            rows.append([str(number), labels[number], count(table.sizes[at]), ", ".join(told)])
     columns = [
         TableColumn("topic", "right"),
         TableColumn("label", wraps=True),
@@ -171,7 +172,7 @@ def over_time(table: "TimeTable", current: "CurrentTopics") -> Table:
     rows: list[list[str | Marked]] = []
     for at, number in enumerate(table.numbers):
         if total := int(table.counts[at].sum()):
-            rows.append([str(number), labels[number], f"{total:,}", _bars(table.shares[at])])
+            rows.append([str(number), labels[number], count(total), _bars(table.shares[at])])
     columns = [TableColumn("topic", "right"), TableColumn("label", wraps=True), TableColumn("dated", "right")]
     return [*columns, TableColumn(title)], rows
 
@@ -254,7 +255,3 @@ def _labels(current: "CurrentTopics") -> dict[int, str]:
 def _sizes(current: "CurrentTopics") -> dict[int, int]:
     numbers, counts = np.unique(current.numbers, return_counts=True)
     return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

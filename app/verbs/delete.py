@@ -28,6 +28,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Says how many documents it is, asks when they are many, deletes."""
+    from app.formats import plural
     from app.output import print_json, write_lines
     from indexer.collection import Collection
     from indexer.deletion import find_documents
@@ -41,12 +42,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"format": 1, "documents": deleted, "version": collection.version()})
     else:
-        write_lines([f"{deleted:,} documents deleted; version {collection.version()}"])
+        write_lines([f"{plural(deleted, 'document')} deleted; version {collection.version()}"])
     return 0
 
 
 def _ask(documents: int, share: float) -> None:
-    question = f"this deletes {documents:,} documents, {share:.0%} of the collection"
+    from app.formats import plural
+
+    question = f"this deletes {plural(documents, 'document')}, {share:.0%} of the collection"
     if not sys.stdin.isatty():
         raise UsageError(question, "llm2comp delete", "add --yes if that is meant")
     sys.stderr.write(f"{question}; type yes to go on: ")

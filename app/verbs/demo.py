@@ -29,6 +29,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Makes the corpus and the collection where they are missing, asks a first question, opens the page."""
     from app.demo_corpus import EXAMPLES
+    from app.formats import plural
     from app.output import print_json, write_lines
     from indexer.search import Searcher
     from indexer.segments.faiss_module import check_faiss
@@ -41,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
         print_json({"format": 1, "collection": str(collection.path), **collection.info()})
     else:
         documents = collection.info()["documents"]
-        write_lines([f"{documents:,} docstrings in {collection.path}", f"first answers to {EXAMPLES[0]!r}:"])
+        write_lines(
+            [f"{plural(documents, 'docstring')} in {collection.path}", f"first answers to {EXAMPLES[0]!r}:"]
+        )
         write_lines([f"  {hit.rank}. {hit.title}  ({hit.score:.3f})" for hit in result.hits])
     if args.no_app:
         if not args.json:

@@ -38,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encodes; a text longer than the encoder's window is cut off at its end."""
+    from app.formats import plural
     from app.job_meter import JobMeter
     from app.output import print_json, write_lines
     from app.verbs.outfile import check_new
@@ -65,7 +66,12 @@ def run(args: argparse.Namespace) -> int:
         shown = {"vectors": written, "dimension": encoder.dimension, "truncated": stats.truncated}
         print_json({"format": 1, "out": str(out), **shown})
     else:
-        write_lines([f"{written:,} vectors of {encoder.dimension} numbers in {out}", stats.describe()])
+        write_lines(
+            [
+                f"{plural(written, 'vector')} of {plural(encoder.dimension, 'number')} in {out}",
+                stats.describe(),
+            ]
+        )
     return 0
 
 

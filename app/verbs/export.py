@@ -40,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports."""
+    from app.formats import plural
     from app.job_meter import JobMeter
     from app.output import print_json, write_lines
     from app.verbs.outfile import check_new
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"format": 1, "out": str(out), "passages": written})
     else:
-        write_lines([f"{written:,} passages in {out}"])
+        write_lines([f"{plural(written, 'passage')} in {out}"])
     return 0
 
 

@@ -183,15 +183,18 @@ def _plan(args: argparse.Namespace, source: "Source", encoder: Any, existing: "C
     if args.json:
         print_json({"format": 1, "source": source.name, "guessed": source.guessed, **plan})
     else:
+        from app.formats import count
         from app.output import write_lines
 
-        write_lines([f"{name.replace('_', ' ')}: {value}" for name, value in plan.items()])
+        shown = {name: count(value) if type(value) is int else value for name, value in plan.items()}
+        write_lines([f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()])
     return 0
 
 
 def _show(args: argparse.Namespace, collection: "Collection", source: "Source", done: "AddReport") -> None:
     from dataclasses import asdict
 
+    from app.formats import count, duration, plural
     from app.output import print_json, write_lines
 
     if args.json:
@@ -200,18 +203,19 @@ def _show(args: argparse.Namespace, collection: "Collection", source: "Source", 
         )
         return
     lines = [
-        f"{done.read:,} documents read: {done.added:,} new, {done.changed:,} changed, "
-        f"{done.metadata_changed:,} with new metadata, {done.unchanged:,} unchanged"
-        + (f", {done.removed:,} removed" if done.removed else "")
+        f"{plural(done.read, 'document')} read: {count(done.added)} new, {count(done.changed)} changed, "
+        f"{count(done.metadata_changed)} with new metadata, {count(done.unchanged)} unchanged"
+        + (f", {count(done.removed)} removed" if done.removed else "")
     ]
     left_out = {name: n for name, n in done.counts.items() if n and name not in ("read", "documents")}
     if left_out:
-        lines.append("left out: " + ", ".join(f"{count:,} {name}" for name, count in left_out.items()))
+        lines.append("left out: " + ", ".join(f"{count(n)} {name}" for name, n in left_out.items()))
     lines += source.bad_rows[:5]
     if done.passages:
         rate = done.tokens / done.encode_s if done.encode_s else 0
         lines.append(
-            f"{done.passages:,} passages encoded in {done.total_s:.1f} s ({rate:,.0f} tokens/s in the encoder); "
+            f"{plural(done.passages, 'passage')} encoded in {duration(done.total_s)} ({count(rate)} tokens/s in the "
+            f"encoder); "
             f"version {done.version} published"
         )
     else:

@@ -209,18 +209,23 @@ def _remarks(build: "Build") -> list[str]:
 
     Facts come from a file that may be anybody's: one that is missing or no number says nothing.
     """
+    from app.formats import percent, plural
+
     numbers = {name: value for name, value in build.facts.items() if isinstance(value, int | float)}
     facts = {name: value for name, value in numbers.items() if abs(value) <= _MOST_FACT}
     remarks = {
-        "is_single_place": "all points have the same position",
-        "placed": "{:,} of the points are placed by their neighbours, not laid out",
-        "unusable": "{:,} passages have a vector without a direction and no point",
-        "duplicates": "{:,} passages share the point of one with the same vector",
-        "on_rim": "{:,} points lie far outside and are drawn on the rim",
+        "placed": ("point", "not laid out but placed by neighbours: {}"),
+        "unusable": ("passage", "without a point, for the vector has no direction: {}"),
+        "duplicates": ("passage", "at the point of another one with the same vector: {}"),
+        "on_rim": ("point", "far outside and so drawn on the rim: {}"),
     }
-    found = [text.format(facts[name]) for name, text in remarks.items() if facts.get(name)]
+    found = [
+        text.format(plural(facts[name], noun)) for name, (noun, text) in remarks.items() if facts.get(name)
+    ]
+    if facts.get("is_single_place"):
+        found.insert(0, "all points have the same position")
     if build.recipe.get("method") == "umap" and build.facts.get("drawn_by") == "pca":
         found.insert(0, "too few different passages for umap: pca")
     if facts.get("share", 1) < 1:
-        found.append(f"a sample: {facts['share']:.1%} of {facts.get('rows', 0):,} passages")
+        found.append(f"a sample: {percent(facts['share'])} of {plural(facts.get('rows', 0), 'passage')}")
     return found

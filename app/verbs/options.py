@@ -26,13 +26,15 @@ def add_verb(subparsers: Any, name: str, summary: str, examples: str) -> argpars
     return parser
 
 
-def add_collection(parser: argparse.ArgumentParser) -> None:
-    """The positional argument: a collection."""
+def add_collection(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
+    """The positional argument: a collection; None where it may be left out and is."""
     parser.add_argument(
         "collection",
         metavar="DIR",
         type=collection_folder,
-        help="folder of the collection, or its name on the page Corpora",
+        nargs="?" if is_optional else None,
+        help="folder of the collection, or its name on the page Corpora"
+        + (" (left out: all are listed)" if is_optional else ""),
     )
 
 

@@ -89,6 +89,7 @@ def _as_json(result: "SearchResult") -> dict[str, Any]:
 
 
 def _show(args: argparse.Namespace, result: "SearchResult") -> None:
+    from app.formats import plural
     from app.output import print_table, write_lines, write_note
     from app.provenance import provenance_line
     from app.result_table import result_table
@@ -99,7 +100,10 @@ def _show(args: argparse.Namespace, result: "SearchResult") -> None:
     else:
         matching = result.provenance.matching
         write_lines(
-            [f"nothing found among {matching:,} passages" + (" that pass the filter" if args.where else "")]
+            [
+                f"nothing found among {plural(matching, 'passage')}"
+                + (" that pass the filter" if args.where else "")
+            ]
         )
     write_note(
         " · ".join([provenance_line(result.provenance, str), *_load_time(result), *result.provenance.notes])

@@ -249,6 +249,7 @@ def _list(args: argparse.Namespace, collection: Any) -> int:
 
 
 def _remove(args: argparse.Namespace, collection: Any) -> int:
+    from app.formats import plural
     from app.output import print_json, write_lines
     from indexer.topics.edits import remove_topics
 
@@ -256,5 +257,10 @@ def _remove(args: argparse.Namespace, collection: Any) -> int:
     if args.json:
         print_json({"format": 1, "removed": args.remove, "builds": removed})
     else:
-        write_lines([f"removed topics {args.remove}" + (f" with {removed - 1} edits" if removed > 1 else "")])
+        write_lines(
+            [
+                f"removed topics {args.remove}"
+                + (f" with {plural(removed - 1, 'edit')}" if removed > 1 else "")
+            ]
+        )
     return 0

@@ -76,7 +76,7 @@ def test_what_a_reader_must_know_is_said(capsys, collection):
         "0.5",
         "--quiet",
     )
-    assert "20 of the points are placed by their neighbours" in out
+    assert "not laid out but placed by neighbours: 20 points" in out
     assert "where year < 2040" in out
     _, out, _ = run(capsys, "map", collection.path, "--where", "year < 1995", "--quiet")
     assert "too few different passages for umap: pca" in out

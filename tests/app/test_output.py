@@ -83,6 +83,12 @@ def test_what_the_stream_cannot_write_becomes_a_question_mark():
     assert table([["1", "é日", "x"]], encoding="ascii")[1] == "   1  ??    x"
 
 
+def test_thousands_stay_apart_where_the_stream_has_no_thin_space():
+    stream = Stream(encoding="ascii")
+    write_lines(["12\u202f345 passages, caf\u00e9"], stream=stream)
+    assert stream.getvalue() == "12 345 passages, caf?\n"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_json_parses_whatever_it_holds(encoding):
     stream = Stream(encoding=encoding)

@@ -259,6 +259,31 @@ def test_a_filter_that_nothing_passes_is_no_error(capsys, collection):
     assert "nothing found among 0 passages that pass the filter" in capsys.readouterr().out
 
 
+def test_info_without_a_folder_lists_the_collections_also_a_damaged_one(capsys, collection):
+    assert main(["info"]) == 0
+    table = "".join(capsys.readouterr().out.split())  # long folders wrap
+    assert collection.name in table
+    broken = collection.parent / "home" / "collections" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "collection.json").write_text("{")
+    code, listed = as_json(capsys, "info")
+    found = {one["collection"]: one for one in listed["collections"]}
+    assert code == 0 and found[collection.name]["passages"] == 4
+    assert found["broken"]["error"] and "passages" not in found["broken"]
+    assert main(["info"]) == 0
+    assert found["broken"]["error"][:20] in capsys.readouterr().out
+
+
+def test_info_of_an_empty_library_says_how_to_begin(capsys):
+    assert main(["info"]) == 0
+    assert capsys.readouterr().out.startswith("no collection yet; make one: llm2comp index")
+
+
+def test_one_of_a_kind_is_said_in_the_singular(capsys, collection):
+    assert main(["delete", str(collection), "--id", "a-1", "--yes"]) == 0
+    assert capsys.readouterr().out == "1 document deleted; version 2\n"
+
+
 def test_info_and_verify_agree_that_all_is_well(capsys, collection):
     code, info = as_json(capsys, "info", collection)
     assert code == 0
