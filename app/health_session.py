@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app import library, session
 from app.curves import Layer
+from app.formats import count
 
 if TYPE_CHECKING:
     from encoder.spectrum.diagnosis import Diagnosis
@@ -187,8 +188,6 @@ def other_layer(key: str) -> Layer:
         Llm2CompError: it cannot be opened.
     """
     from encoder.errors import InputError
-    from encoder.spectrum.diagnosis import diagnose
-    from indexer.health.passages import drawn
 
     found = library.find(key)
     if found is None:
@@ -197,15 +196,52 @@ def other_layer(key: str) -> Layer:
         )
     opened = session.open_collection(found.path)
 
-    def make() -> Layer:
-        snapshot = opened.searcher.snapshot
-        rows = drawn(snapshot.row_ids(), MOST_ROWS, 0)
-        empty = np.zeros((0, snapshot.collection.settings.dimension), np.float32)
-        blocks = (vectors for _, vectors in snapshot.vector_blocks(rows))
-        made = diagnose(blocks if rows.size else empty, most_pair_rows=2)
-        return Layer(key, made.singular_values, made.eigenvalues)
+    return session.derived(opened, "health layer", key, lambda: _layer(opened.searcher.snapshot, key))
 
-    return session.derived(opened, "health layer", key, make)
+
+def version_key(number: int) -> str:
+    """What stands for another version of this corpus in the view; no corpus has a slash in its key."""
+    return f"/{number}"
+
+
+def version_of(key: str) -> int:
+    """The version that a key of the view stands for; 0 for another corpus."""
+    digits = key.removeprefix("/")
+    return int(digits) if key != digits and digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
+
+
+def older_versions(opened: session.Opened) -> list[int]:
+    """Numbers of the kept versions before the one that is looked at, newest first."""
+    from indexer.health.versions import kept_versions
+
+    return sorted((each for each in kept_versions(opened.collection) if each < opened.version), reverse=True)
+
+
+def version_layer(opened: session.Opened, number: int) -> Layer:
+    """The spectra of the whole of an older version of this collection.
+
+    Raises:
+        InputError: it is not kept.
+        CollectionError: it is damaged.
+    """
+    from indexer.health.versions import open_version
+
+    def make() -> Layer:
+        return _layer(open_version(opened.collection, number), f"version {count(number)}")
+
+    return session.derived(opened, "health version", number, make)
+
+
+def _layer(snapshot: Any, name: str) -> Layer:
+    """The spectra of an opened version, of a sample of very many rows."""
+    from encoder.spectrum.diagnosis import diagnose
+    from indexer.health.passages import drawn
+
+    rows = drawn(snapshot.row_ids(), MOST_ROWS, 0)
+    empty = np.zeros((0, snapshot.collection.settings.dimension), np.float32)
+    blocks = (vectors for _, vectors in snapshot.vector_blocks(rows))
+    made = diagnose(blocks if rows.size else empty, most_pair_rows=2)
+    return Layer(name, made.singular_values, made.eigenvalues)
 
 
 def is_dark() -> bool:

@@ -59,7 +59,7 @@ class ViewState:
         set: id of the saved set that the pages look at; empty for none.
         tray: row ids that a link brings along, at most 50.
         what_if: chosen trial on the health page.
-        other: key of the collection to compare with.
+        other: key of the collection to compare with, or `/N` for version N of this one.
     """
 
     corpus: str = ""

@@ -41,8 +41,15 @@ def add_parser(subparsers: Any) -> None:
         "--topic", type=int, action="append", metavar="N", help="only of this topic; repeatable"
     )
     seen = parser.add_argument_group("what else to look at")
-    seen.add_argument(
+    laid_over = seen.add_mutually_exclusive_group()
+    laid_over.add_argument(
         "--against", metavar="OTHER", help="a second collection or file, measured and laid over"
+    )
+    laid_over.add_argument(
+        "--against-version",
+        type=int,
+        metavar="N",
+        help="the same with an older version of the collection; the last three are kept, and those of the last hour",
     )
     seen.add_argument("--memory", action="store_true", help="the memory tokens too: encodes 500 passages")
     seen.add_argument(
@@ -79,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     with JobMeter(quiet=args.quiet, file=Path(args.progress_file) if args.progress_file else None) as meter:
         report = _examined(args.target, args, meter)
-        other = None if args.against is None else _examined(args.against, args, meter, is_other=True)
+        other = _other(args, meter)
     failures = check(report.measures(), requirements)
     _write_files(args, report, other)
     _show(args, report, other, failures)
@@ -104,12 +111,30 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(
             "a file of vectors has no metadata and no topics", where, "leave --where and --topic away"
         )
+    _check_version(args, where)
     if args.out and Path(args.out).suffix.lower() not in _TABLE_ENDINGS:
         raise UsageError(f"{args.out} has no ending that is known", where, "use .csv or .parquet")
     if args.force and not (args.html or args.out):
         raise UsageError("--force is for --html and --out", where, "name a file")
     for file in filter(None, (args.html, args.out)):
         check_new(Path(file), args.force)
+
+
+def _check_version(args: argparse.Namespace, where: str) -> None:
+    """Looks for the version that is to be laid over, before minutes of work.
+
+    Raises:
+        UsageError: a file has no versions.
+        InputError: the collection does not keep it.
+    """
+    if args.against_version is None or not Path(args.target).exists():  # what is missing is said later
+        return
+    if not Path(args.target).is_dir():
+        raise UsageError("a file of vectors has no versions", where, "use --against with another file")
+    from indexer.collection import Collection
+    from indexer.health.versions import check_kept
+
+    check_kept(Collection.open(Path(args.target)), args.against_version)
 
 
 def _examined(
@@ -138,6 +163,19 @@ def _examined(
         )
     source = open_vectors(path, "" if is_other else args.column)
     return examine_vectors(source, parts=wanted, seed=args.seed, report=meter.report)
+
+
+def _other(args: argparse.Namespace, meter: "JobMeter") -> "HealthReport | None":
+    """The report on what is laid over: another collection, a file, or another version of this collection."""
+    if args.against is not None:
+        return _examined(args.against, args, meter, is_other=True)
+    if args.against_version is None:
+        return None
+    from indexer.collection import Collection
+    from indexer.health.versions import examine_version
+
+    collection = Collection.open(Path(args.target))
+    return examine_version(collection, args.against_version, seed=args.seed, report=meter.report)
 
 
 def _write_files(args: argparse.Namespace, report: "HealthReport", other: "HealthReport | None") -> None:

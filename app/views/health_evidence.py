@@ -58,10 +58,13 @@ def draw_spectrum(opened: session.Opened, first: health_session.FirstLook) -> No
     is_centred = centred_box.toggle("Centred", key=_CENTRED, help=_CENTRED_HELP)
     layers = [layer_of(_name(), first.diagnosis)]
     with other_box:
-        other = _draw_other()
+        other = _draw_other(opened)
     if other:
+        number = health_session.version_of(other)
         try:
-            layers.append(health_session.other_layer(other))
+            layers.append(
+                health_session.version_layer(opened, number) if number else health_session.other_layer(other)
+            )
         except Llm2CompError as error:
             show_error(error)
     reference = first.reference.eigenvalues
@@ -101,22 +104,30 @@ def _name() -> str:
     return entry.key if entry else "this corpus"
 
 
-def _draw_other() -> str:
-    """The corpus to lay over: another encoder, stage or version of the same texts; empty for none."""
-    others = [entry.key for entry in library.known() if entry.key != _name()]
+def _draw_other(opened: session.Opened) -> str:
+    """What to lay over: another corpus, or an older version of this one; empty for none."""
+    versions = [health_session.version_key(number) for number in health_session.older_versions(opened)]
+    others = [*versions, *(entry.key for entry in library.known() if entry.key != _name())]
     chosen = session.view().other
     st.session_state[_OTHER] = chosen if chosen in others else None
     st.selectbox(
         "Lay over",
         others,
         key=_OTHER,
-        format_func=one_line,
+        format_func=_other_name,
         on_change=_take_other,
-        placeholder="another corpus" if others else "there is no other corpus",
+        placeholder="another corpus or version" if others else "there is no other corpus",
         disabled=not others,
-        help="Another corpus: the same texts by another encoder, or by another stage of training.",
+        help="Another corpus: the same texts by another encoder, or by another stage of training. Or an older version "
+        "of this one, of the same encoder: the last three are kept, and those of the last hour. A rebuild with "
+        "another encoder or transformation keeps none; copy the corpus before it.",
     )
     return chosen
+
+
+def _other_name(key: str) -> str:
+    number = health_session.version_of(key)
+    return f"version {count(number)} of this corpus" if number else one_line(key)
 
 
 def _take_other() -> None:

@@ -129,6 +129,35 @@ def examine_chosen(
     )
 
 
+def examine_snapshot(
+    snapshot: Snapshot,
+    sentence: str,
+    *,
+    parts: Parts | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> HealthReport:
+    """The health of all vectors of an opened version, as far as no encoder is needed.
+
+    Args:
+        snapshot: of the version.
+        sentence: which rows these are, for people.
+        parts: how many rows to look at.
+        seed: of everything random.
+        report: called as the work goes on.
+
+    Raises:
+        CollectionError: the collection is damaged.
+    """
+    row_ids = snapshot.row_ids()
+    found = _measured(snapshot, row_ids, parts or Parts(), seed, report)
+    return HealthReport(
+        origin=origin_of(snapshot, sentence),
+        examination=found,
+        listed=listed(found, lambda rows: named(snapshot, row_ids, rows)),
+    )
+
+
 def examine_vectors(
     source: VectorSource, *, parts: Parts | None = None, seed: int = 0, report: Report = silent
 ) -> HealthReport:

@@ -119,6 +119,28 @@ def test_a_second_one_is_laid_over(capsys, healthy, collapsed, tmp_path):
     assert json.loads(out)["against"]["state"] == "collapsed"
 
 
+def test_an_older_version_is_laid_over(capsys, collection, tmp_path):
+    collection.delete(where="year >= 60")
+    file = tmp_path / "h.html"
+    code, out, _ = run(capsys, collection.path, "--against-version", 1, "--html", file)
+    assert code == 0 and "against c, version 1: " in out
+    assert "The first has 60 rows, the second 90" in out and "c, version 1" in file.read_text()
+    told = json.loads(run(capsys, collection.path, "--against-version", 1, "--json")[1])
+    assert (told["of"]["version"], told["n"]) == (2, 60)
+    assert (told["against"]["of"]["version"], told["against"]["n"]) == (1, 90)
+
+
+def test_a_version_that_is_not_kept_is_refused_before_the_work(capsys, collection, healthy):
+    code, _, err = run(capsys, collection.path, "--against-version", 7)
+    assert code == 1 and "version 7 is not kept" in err and "choose one of 1; the last three" in err
+    code, _, err = run(capsys, healthy, "--against-version", 1)
+    assert code == 2 and "a file of vectors has no versions" in err
+    code, _, err = run(capsys, healthy.parent / "gone", "--against-version", 1)
+    assert code == 1 and "there is no collection and no file of vectors of this name" in err
+    code, _, err = run(capsys, collection.path, "--against-version", 1, "--against", healthy)
+    assert code == 2 and "not allowed with argument" in err
+
+
 def test_a_filter_chooses_passages(capsys, collection):
     code, out, _ = run(capsys, collection.path, "--where", "year < 60")
     assert code == 0 and "60 passages: year < 60" in out

@@ -240,3 +240,22 @@ def test_an_unknown_corpus_to_lay_over_is_named(space):
     test = space(healthy(), c2="nosuch")
     assert "no corpus is called 'nosuch' here" in text_of(test)
     assert verdict(test) == "**Healthy**"
+
+
+def test_an_older_version_is_laid_over(space, library_home):
+    test = space(healthy())
+    assert "There is" not in text_of(test) and test.selectbox(key="health_other").options == []
+    Collection.open(library_home / "collections" / "space").delete(where="year >= 60")
+    test.run()
+    assert test.selectbox(key="health_other").options == ["version 1 of this corpus"]
+    test.selectbox(key="health_other").select("/1").run()
+    assert test.session_state["view"].other == "/1"
+    assert "version 1: from" in charts(test)["health_spectrum"]
+
+
+@pytest.mark.parametrize("other", ["/7", "/", "/-1", "/9999999999", "/\u0663"])
+def test_a_version_that_is_not_kept_is_named(space, other):
+    test = space(healthy(), c2=other)
+    said = text_of(test)
+    assert "is not kept" in said or "no corpus is called" in said
+    assert verdict(test) == "**Healthy**"
