@@ -22,6 +22,7 @@ from indexer.storage.store_errors import full_disk_or
 from indexer.storage.strict_json import check_format, damaged, read_object, to_dataclass
 
 BUILD_FILE = "build.json"
+_MOST_BYTES = 4 << 20  # of that file
 MAKING = ".making"  # ending of a folder that is not whole yet
 FORMAT = 1
 _ID = re.compile(r"[0-9a-f]{8}")
@@ -147,7 +148,7 @@ def read_build(collection: Collection, kind: str, identifier: str) -> Build:
             str(collection.path),
             f"it was removed, or belongs to another; make one: llm2comp {kind} {collection.path}",
         )
-    found = read_object(file)
+    found = read_object(file, most_bytes=_MOST_BYTES)
     check_format(found, file, FORMAT)
     build = to_dataclass(Build, found, file)
     if (build.kind, build.id) != (kind, identifier):

@@ -6,14 +6,17 @@ Letters: N rows, C topics, D numbers per vector.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder import atomic
+from encoder.errors import InputError
 from indexer.collection import Collection
 from indexer.derived import Build, build_folder, read_build
 from indexer.storage.strict_json import check_format, damaged, read_object, to_dataclass
@@ -23,6 +26,10 @@ NOISE = -1
 TOPICS_FILE = "topics.json"
 FORMAT = 1
 _MOST_NUMBER = 2**31 - 1
+# What a run may hold, when it is written as when it is read: a file with holes claims any size without filling a disk.
+MOST_FILE_BYTES = 64 << 20  # of the description
+MOST_MEANS_BYTES = 512 << 20
+_BLOCK = 1 << 20  # row ids that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +164,22 @@ def write_files(
         closeness: float32 [N].
         means: float32 [C, D].
         topics: C of them.
+
+    Raises:
+        InputError: there are more topics than are read again.
     """
+    content = _TopicsFile(int(row_ids.size), int(means.shape[1]), [_to_entry(topic) for topic in topics])
+    text = json.dumps(asdict(content), ensure_ascii=False, allow_nan=False, indent=1)
+    described = (text + "\n").encode()
+    if len(described) > MOST_FILE_BYTES or 4 * means.size > MOST_MEANS_BYTES:
+        raise InputError(
+            f"{len(topics):,} topics are more than can be kept", "the topics", "ask for fewer, larger ones"
+        )
     row_ids.astype("<u8").tofile(folder / "rowid.u64")
     numbers.astype("<i4").tofile(folder / "topic.i32")
     closeness.astype("<f2").tofile(folder / "closeness.f16")
     means.astype("<f4").tofile(folder / "means.f32")
-    entries = [_to_entry(topic) for topic in topics]
-    content = _TopicsFile(int(row_ids.size), int(means.shape[1]), entries)
-    text = json.dumps(asdict(content), ensure_ascii=False, allow_nan=False, indent=1)
-    atomic.write_bytes(folder / TOPICS_FILE, (text + "\n").encode())
+    atomic.write_bytes(folder / TOPICS_FILE, described)
 
 
 def read_run(collection: Collection, identifier: str) -> StoredTopics:
@@ -178,36 +192,58 @@ def read_run(collection: Collection, identifier: str) -> StoredTopics:
     build = read_build(collection, KIND, identifier)
     folder = build_folder(collection, KIND, identifier)
     file = folder / TOPICS_FILE
-    found = read_object(file)
+    found = read_object(file, most_bytes=MOST_FILE_BYTES)
     check_format(found, file, FORMAT)
     content = to_dataclass(_TopicsFile, found, file)
     if content.dimension != collection.settings.dimension:
         raise damaged(file, f"its vectors have {content.dimension} numbers")
     _check_entries(content, file)
-    row_ids = _read(folder / "rowid.u64", "<u8", content.rows)
+    shape = (len(content.topics), content.dimension)
+    if 4 * shape[0] * shape[1] > MOST_MEANS_BYTES:
+        raise damaged(file, f"it describes {shape[0]:,} topics, more than can be")
+    row_ids = _read_ascending(folder / "rowid.u64", content.rows)
     numbers = _read(folder / "topic.i32", "<i4", content.rows).astype(np.int32)
     closeness = _read(folder / "closeness.f16", "<f2", content.rows).astype(np.float32)
-    shape = (len(content.topics), content.dimension)
     means = _read(folder / "means.f32", "<f4", shape[0] * shape[1]).astype(np.float32).reshape(shape)
-    if row_ids.size and not (row_ids[:-1] < row_ids[1:]).all():
-        raise damaged(folder / "rowid.u64", "its rows do not ascend")
     if not np.isin(numbers, [NOISE, *(entry.number for entry in content.topics)]).all():
         raise damaged(folder / "topic.i32", "it names topics that are not described")
     if not np.isfinite(means).all():
         raise damaged(folder / "means.f32", "it holds what is no number")
     topics = [_to_topic(entry, content.rows) for entry in content.topics]
     closeness = np.nan_to_num(closeness)
-    return StoredTopics(
-        identifier, "", 0, build, row_ids.astype(np.uint64), numbers, closeness, means, topics
-    )
+    return StoredTopics(identifier, "", 0, build, row_ids, numbers, closeness, means, topics)
 
 
 def _read(file: Path, kind: str, count: int) -> NDArray[Any]:
     """`count` numbers, all that the file may hold."""
+    with _opened(file, count * np.dtype(kind).itemsize) as stream:
+        return np.fromfile(stream, dtype=kind, count=count)
+
+
+def _read_ascending(file: Path, count: int) -> NDArray[np.uint64]:
+    """Row ids uint64 [count], read block by block: holes read as zeros, which do not ascend.
+
+    So what is taken into memory here, and of the other arrays after it, has the size of what really lies on disk.
+    """
+    parts = [np.zeros(0, np.uint64)]
+    with _opened(file, count * 8) as stream:
+        for start in range(0, count, _BLOCK):
+            part = np.fromfile(stream, dtype="<u8", count=min(_BLOCK, count - start)).astype(np.uint64)
+            joined = np.concatenate([parts[-1][-1:], part])
+            if not (joined[:-1] < joined[1:]).all():
+                raise damaged(file, "its rows do not ascend")
+            parts.append(part)
+    return np.concatenate(parts)
+
+
+@contextmanager
+def _opened(file: Path, size: int) -> Iterator[BinaryIO]:
+    """The file, if it has that size."""
     try:
-        if file.is_symlink() or not file.is_file() or file.stat().st_size != count * np.dtype(kind).itemsize:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != size:
             raise damaged(file, "its size does not fit the description")
-        return np.fromfile(file, dtype=kind, count=count)
+        with file.open("rb") as stream:
+            yield stream
     except OSError as error:  # somebody removes the topics at this moment
         raise damaged(file, f"it cannot be read: {error.strerror or error}") from error
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from encoder.errors import CollectionError, InputError, Llm2CompError
 from indexer.derived import build_folder, list_builds
 from indexer.search import Searcher
-from indexer.topics import build_topics, clusters, current_topics, open_topics, topic_column
+from indexer.topics import build_topics, clusters, current_topics, open_topics, stored, topic_column
 from indexer.topics.stored import read_run
 from indexer.topics.versions import choose, list_runs
 from tests.indexer.making import ROOT, ListSource, doc, new_collection
@@ -214,6 +215,61 @@ def test_a_description_that_contradicts_itself_is_refused(planted, change):
     run = build_topics(searcher, method="kmeans", count=4)
     _resized(collection, run, change)
     with pytest.raises(Llm2CompError):
+        read_run(collection, run.id)
+
+
+def test_a_file_with_holes_takes_no_memory_whatever_size_it_claims(planted):
+    collection, searcher, _ = planted
+    run = build_topics(searcher, method="kmeans", count=4)
+    folder, rows = build_folder(collection, "topics", run.id), 10**11
+    _resized(collection, run, lambda content: content.update(rows=rows))
+    build = json.loads((folder / "build.json").read_text())
+    for name, width in (("rowid.u64", 8), ("topic.i32", 4), ("closeness.f16", 2)):
+        os.truncate(folder / name, rows * width)
+        build["files"][name]["size"] = rows * width
+    (folder / "build.json").write_text(json.dumps(build))
+    tracemalloc.start()
+    with pytest.raises(CollectionError, match=r"rowid\.u64 is damaged: its rows do not ascend"):
+        read_run(collection, run.id)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
+    os.truncate(folder / "topics.json", 1 << 40)
+    build["files"]["topics.json"]["size"] = 1 << 40
+    (folder / "build.json").write_text(json.dumps(build))
+    with pytest.raises(CollectionError, match=r"topics\.json is damaged: it is far too large"):
+        read_run(collection, run.id)
+    os.truncate(folder / "build.json", 1 << 40)
+    with pytest.raises(CollectionError, match=r"build\.json is damaged: it is far too large"):
+        read_run(collection, run.id)
+
+
+def test_rows_are_read_in_blocks_and_ascend_across_them(planted, monkeypatch):
+    collection, searcher, _ = planted
+    run = build_topics(searcher, method="kmeans", count=4)
+    monkeypatch.setattr(stored, "_BLOCK", 7)
+    assert np.array_equal(read_run(collection, run.id).row_ids, run.row_ids)
+    swapped = run.row_ids.copy()
+    swapped[7] = swapped[6]
+    swapped.tofile(build_folder(collection, "topics", run.id) / "rowid.u64")
+    with pytest.raises(CollectionError, match="its rows do not ascend"):
+        read_run(collection, run.id)
+
+
+@pytest.mark.parametrize("bound", ["MOST_FILE_BYTES", "MOST_MEANS_BYTES"])
+def test_more_topics_than_are_read_again_are_not_written(planted, monkeypatch, bound):
+    collection, searcher, _ = planted
+    monkeypatch.setattr(stored, bound, 100)
+    with pytest.raises(InputError, match="4 topics are more than can be kept"):
+        build_topics(searcher, method="kmeans", count=4)
+    assert list_runs(collection) == [] and not list((collection.path / "derived").glob("topics-*"))
+
+
+def test_more_means_than_a_run_may_have_are_not_read(planted, monkeypatch):
+    collection, searcher, _ = planted
+    run = build_topics(searcher, method="kmeans", count=4)
+    monkeypatch.setattr(stored, "MOST_MEANS_BYTES", 100)
+    with pytest.raises(CollectionError, match="it describes 4 topics, more than can be"):
         read_run(collection, run.id)
 
 
