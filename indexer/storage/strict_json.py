@@ -5,6 +5,7 @@ Collections come from elsewhere too. What passes here can be used without a fore
 
 import json
 import math
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -14,6 +15,7 @@ from encoder.errors import CollectionError
 # Numbers beyond this do not fit what Lance, numpy and FAISS count with.
 _MOST = 2**63 - 1
 MOST_BYTES = 256 << 20
+_UNPAIRED = re.compile("[\ud800-\udfff]")
 _Kind = TypeVar("_Kind")
 
 
@@ -95,6 +97,10 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a JSON value is of the annotated type; counts are never negative, texts can be stored."""
     inner = get_args(hint)
     if get_origin(hint) is list:
+        if inner[0] is int:  # these lists are long, and true is no count
+            return isinstance(value, list) and all(type(part) is int and 0 <= part <= _MOST for part in value)
+        if inner[0] is str:  # one look at the signs of all
+            return isinstance(value, list) and set(map(type, value)) <= {str} and _is_text("".join(value))
         return isinstance(value, list) and all(_fits(part, inner[0]) for part in value)
     if get_origin(hint) is dict:
         return isinstance(value, dict) and all(
@@ -109,7 +115,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= sign <= "\udfff" for sign in value)
+    return isinstance(value, str) and (value.isascii() or not _UNPAIRED.search(value))
 
 
 def damaged(file: Path, reason: str) -> CollectionError:

@@ -3,8 +3,10 @@
 An edit that moves passages writes a build that holds the whole result; the run it started from is never changed.
 """
 
+import contextlib
+import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.errors import InputError
+from encoder.errors import InputError, Llm2CompError
 from indexer.annotations import journal
 from indexer.collection import Collection
 from indexer.derived import build_folder, list_builds, remove_build, write_build
@@ -21,8 +23,8 @@ from indexer.search import Searcher
 from indexer.topics import clusters, describe
 from indexer.topics.current import assign_nearest
 from indexer.topics.describe import Assignment
-from indexer.topics.keyphrases import Keyphrases, contrast
-from indexer.topics.phrase_table import read_phrases, write_phrases
+from indexer.topics.keyphrases import Keyphrases, contrast_each
+from indexer.topics.phrase_table import PHRASES_FILE, read_phrases
 from indexer.topics.stored import KIND, NOISE, StoredTopics, Topic, unit_rows, write_files
 from indexer.topics.versions import (
     AUTOMATIC_NAME,
@@ -76,7 +78,9 @@ class Editor:
         cleaned = clean_label(label)
         if not cleaned:
             raise InputError("the label is empty", f"topic {number}", "write a name with at least one letter")
-        return self._record("rename", (number,), label=cleaned, detail=f"was {topic.label}")
+        self._check_version()
+        self._record("rename", (number,), label=cleaned, detail=f"was {topic.label}")
+        return open_topics(self.collection, self.seen.id, self.version)
 
     def merge(self, numbers: Sequence[int]) -> StoredTopics:
         """Makes one topic of several; it keeps the first number.
@@ -166,6 +170,7 @@ class Editor:
         detail: str = "",
     ) -> StoredTopics:
         """Stores the new assignment, int32 [N] of the rows of `seen`, as a build and writes the edit down."""
+        self._check_version()
         snapshot = self.searcher.snapshot
         is_live = np.isin(self.seen.row_ids, snapshot.row_ids(), assume_unique=True)
         row_ids, numbers = self.seen.row_ids[is_live], numbers[is_live]
@@ -177,23 +182,21 @@ class Editor:
         assignment = Assignment(row_ids, positions, groups, order)
         build = self._store(snapshot, assignment, renamed, f"{action} {detail}".strip())
         try:
-            return self._record(action, topics, build=build, detail=detail)
-        except InputError:
-            remove_build(self.collection, KIND, build)
+            self._record(action, topics, build=build, detail=detail)
+        except (
+            BaseException
+        ):  # a full disk, Ctrl+C, somebody else was first: a build without an edit is nothing
+            with contextlib.suppress(Llm2CompError):
+                remove_build(self.collection, KIND, build)
             raise
+        return open_topics(self.collection, self.seen.id, self.version)
 
     def _store(self, snapshot: Snapshot, found: Assignment, renamed: set[int], what: str) -> str:
-        table = read_phrases(build_folder(self.collection, KIND, self.seen.build.id))
+        parent = build_folder(self.collection, KIND, self.seen.build.id)
         old = {topic.number: topic for topic in self.seen.topics}
         measures = describe.measured(snapshot, found)
-        keyphrases: list[Keyphrases] = []
-        for at, number in enumerate(found.numbers):
-            if number in old and number not in renamed:
-                keyphrases.append(old[number].keyphrases)
-            else:
-                members = found.row_ids[found.topics == at]
-                some = members[:: max(1, members.size // _CONTRASTED)]
-                keyphrases.append(contrast(list(describe.texts_of(snapshot, some)), table))
+        known = {number: topic.keyphrases for number, topic in old.items() if number not in renamed}
+        keyphrases = _keyphrases(snapshot, found, known, parent)
         stability = {
             number: topic.stability
             for number, topic in old.items()
@@ -213,7 +216,7 @@ class Editor:
                 means=measures.means,
                 topics=topics,
             )
-            write_phrases(folder, table)
+            shutil.copyfile(parent / PHRASES_FILE, folder / PHRASES_FILE)  # counts are those of the whole run
 
         recipe = {**self.seen.build.recipe, "base": self.seen.id, "parent": self.seen.build.id, "edit": what}
         noise = int((found.topics == NOISE).sum())
@@ -228,29 +231,37 @@ class Editor:
         )
         return build.id
 
-    def _record(
-        self, action: str, topics: tuple[int, ...], *, label: str = "", build: str = "", detail: str = ""
-    ) -> StoredTopics:
-        """Writes the edit down, then looks whether another one was first."""
+    def _check_version(self) -> None:
+        """Makes sure that edits can go to the version.
+
+        Raises:
+            InputError: it has a name that means another, is there already, or would begin with another's edits.
+        """
         if self.version == AUTOMATIC_NAME:
             raise InputError(
                 f"no version can be called {AUTOMATIC_NAME!r}",
                 f"topics {self.seen.id}",
                 "choose another name",
             )
-        continues = self.seen.version == self.version
-        if not continues and read_version(self.collection, self.seen.id, self.version).edits:
+        if self.seen.version == self.version:
+            return
+        if read_version(self.collection, self.seen.id, self.version).edits:
             raise InputError(
                 f"there is a version {self.version!r} of these topics already",
                 f"topics {self.seen.id}",
                 "open that version to go on with it, or choose another name",
             )
-        if not continues and self.seen.version:
+        if self.seen.version:
             raise InputError(
                 f"the version {self.version!r} cannot begin with the edits of {self.seen.version!r}",
                 f"topics {self.seen.id}",
                 "begin it from the automatic topics, or go on with the version that is open",
             )
+
+    def _record(
+        self, action: str, topics: tuple[int, ...], *, label: str = "", build: str = "", detail: str = ""
+    ) -> None:
+        """Writes the edit down, then looks whether another one was first."""
         key = uuid.uuid4().hex
         record: dict[str, Any] = {
             "key": key,
@@ -260,7 +271,7 @@ class Editor:
             "topics": list(topics),
             "label": label,
             "build": build,
-            "seen": self.seen.edits if continues else 0,
+            "seen": self.seen.edits if self.seen.version == self.version else 0,
             "detail": detail[:200],
         }
         journal.append(self.collection, JOURNAL, record, author=self.author)
@@ -268,7 +279,21 @@ class Editor:
         for mine, earlier in after.refused:
             if mine.key == key:
                 raise _too_late(self.seen.id, earlier)
-        return open_topics(self.collection, self.seen.id, self.version)
+
+
+def _keyphrases(
+    snapshot: Snapshot, found: Assignment, known: Mapping[int, Keyphrases], parent: Path
+) -> list[Keyphrases]:
+    """The key phrases of each topic: the known ones, and new ones by the phrase table in the build `parent`."""
+    new = [at for at, number in enumerate(found.numbers) if number not in known]
+    made: list[Keyphrases] = []
+    if new:
+        members = [found.row_ids[found.topics == at] for at in new]
+        some = [rows[:: max(1, rows.size // _CONTRASTED)] for rows in members]
+        texts = [list(describe.texts_of(snapshot, rows)) for rows in some]
+        made = contrast_each(texts, read_phrases(parent))
+    of_new = dict(zip(new, made, strict=True))
+    return [of_new[at] if at in of_new else known[number] for at, number in enumerate(found.numbers)]
 
 
 def _as_before(topic: Topic, old: dict[int, Topic]) -> Topic:

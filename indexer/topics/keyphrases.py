@@ -138,8 +138,18 @@ def contrast(texts: Sequence[str], table: PhraseTable, most: int = MOST_KEYPHRAS
         table: of the collection.
         most: how many.
     """
-    counts = table.count(texts)
-    return keyphrases_of(counts, weights(counts, len(texts), table, _mean_phrases(table)), table, most)
+    return contrast_each([texts], table, most)[0]
+
+
+def contrast_each(
+    groups: Sequence[Sequence[str]], table: PhraseTable, most: int = MOST_KEYPHRASES
+) -> list[Keyphrases]:
+    """The key phrases of several groups of passages, see `contrast`; what they share is worked out once."""
+    mean = _mean_phrases(table)
+    rows = zip(groups, table.count_each(groups), strict=True)
+    return [
+        keyphrases_of(counts, weights(counts, len(texts), table, mean), table, most) for texts, counts in rows
+    ]
 
 
 def _mean_phrases(table: PhraseTable) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from encoder import atomic
 from indexer.storage.strict_json import check_format, damaged, read_object, to_dataclass
-from indexer.topics.phrases import LONGEST, Words, key_of_words, phrase_keys, starts_no_phrase, words_of_key
+from indexer.topics.phrases import LONGEST, Words, keys_of_words, phrase_keys, starts_no_phrase, words_of_key
 
 PHRASES_FILE = "phrases.json"
 FORMAT = 1
@@ -44,21 +44,26 @@ class PhraseTable:
 
     def count(self, texts: Iterable[str]) -> NDArray[np.int64]:
         """How many of some texts hold each phrase, int64 [P]."""
-        words = list(dict.fromkeys(word for phrase in self.phrases for word in phrase.split(" ")))
-        number = {word: at for at, word in enumerate(words)}
-        keys = np.array([key_of_words([number[w] for w in p.split(" ")]) for p in self.phrases], np.int64)
+        return self.count_each([texts])[0]
+
+    def count_each(self, groups: Iterable[Iterable[str]]) -> list[NDArray[np.int64]]:
+        """How many texts of each group hold each phrase, one int64 [P] a group."""
+        words, keys = _keys_of(self.phrases)
         order = np.argsort(keys)
-        lexicon = Words(self.rule, words)
-        weak = _weak(words)
-        counts = np.zeros(len(self.phrases), np.int64)
-        for block in _blocks(texts):
-            found, at = phrase_keys(*lexicon.number(block), weak)
-            place = np.searchsorted(keys[order], found)
-            place[place == keys.size] = 0
-            known = keys[order[place]] == found if keys.size else np.zeros(found.size, np.bool_)
-            pairs = np.unique(order[place[known]] * np.int64(_BLOCK) + at[known])
-            counts += np.bincount(pairs // _BLOCK, minlength=counts.size)
-        return counts
+        keys = keys[order]
+        lexicon, weak = Words(self.rule, words), _weak(words)
+        found = []
+        for texts in groups:
+            counts = np.zeros(keys.size, np.int64)
+            for block in _blocks(texts):
+                here, at = phrase_keys(*lexicon.number(block), weak)
+                place = np.searchsorted(keys, here)
+                place[place == keys.size] = 0
+                known = keys[place] == here if keys.size else np.zeros(here.size, np.bool_)
+                pairs = np.unique(order[place[known]] * np.int64(_BLOCK) + at[known])
+                counts += np.bincount(pairs // _BLOCK, minlength=counts.size)
+            found.append(counts)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,15 @@ def _common_words(blocks: list[Any], words: int, least: int) -> NDArray[np.bool_
         pairs = np.unique(numbers[is_word].astype(np.int64) * _BLOCK + at[is_word])
         counts += np.bincount(pairs // _BLOCK, minlength=words)
     return counts >= least
+
+
+def _keys_of(phrases: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The words of some phrases, each once, and the keys of the phrases by their places among them, int64 [P]."""
+    parts = [phrase.split(" ") for phrase in phrases]
+    number: dict[str, int] = {}
+    flat = np.array([number.setdefault(word, len(number)) for part in parts for word in part], np.int64)
+    lengths = np.array([len(part) for part in parts], np.int64)
+    return list(number), keys_of_words(flat, lengths)
 
 
 def _weak(names: list[str]) -> NDArray[np.bool_]:

@@ -207,6 +207,16 @@ def words_of_key(key: int) -> list[int]:
     return [word - 1 for word in words if word]
 
 
-def key_of_words(words: Sequence[int]) -> int:
-    """The key of a phrase of one to three words, given as numbers."""
-    return sum((word + 1) << (20 * offset) for offset, word in enumerate(words))
+def keys_of_words(words: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The keys of phrases, int64 [P], the other way round than `words_of_key`.
+
+    Args:
+        words: int64 [W], word numbers of all phrases, one phrase after the other.
+        lengths: int64 [P], words of each phrase, one to three.
+    """
+    starts = np.cumsum(lengths) - lengths
+    keys = np.zeros(lengths.size, np.int64)
+    for offset in range(LONGEST):
+        has = lengths > offset
+        keys[has] += (words[starts[has] + offset] + 1) << (20 * offset)
+    return keys

@@ -56,7 +56,11 @@ def measure(blocks: Blocks, topics: NDArray[np.int32], n_topics: int, dimension:
     start = 0
     for ids, vectors in blocks():
         of = topics[start : start + ids.size]
-        np.add.at(sums, of[of >= 0], unit_rows(vectors)[of >= 0].astype(np.float64))
+        order = np.flatnonzero(of >= 0)
+        order = order[np.argsort(of[order], kind="stable")]
+        present, first = np.unique(of[order], return_index=True)
+        if present.size:  # far faster than `np.add.at`, which takes the numbers one by one
+            sums[present] += np.add.reduceat(unit_rows(vectors[order]).astype(np.float64), first, axis=0)
         start += ids.size
     sizes = np.bincount(topics[topics >= 0], minlength=n_topics)
     means = (sums / np.maximum(1, sizes)[:, None]).astype(np.float32)

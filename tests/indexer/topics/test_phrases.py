@@ -8,12 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.errors import CollectionError
-from indexer.topics.keyphrases import contrast, keyphrases_of, labels, topic_keyphrases, weights
+from indexer.topics.keyphrases import (
+    contrast,
+    contrast_each,
+    keyphrases_of,
+    labels,
+    topic_keyphrases,
+    weights,
+)
 from indexer.topics.phrase_table import PhraseTable, count_phrases, read_phrases, write_phrases
 from indexer.topics.phrases import (
     Words,
     fold,
-    key_of_words,
+    keys_of_words,
     starts_no_phrase,
     tokens,
     words_of_key,
@@ -56,10 +63,23 @@ def test_counts_are_those_of_plain_loops(sentences):
         assert counts[1, at] == sum(phrase in slow_phrases(one) for one in texts[1::2])
 
 
-@given(st.lists(st.integers(0, 2**20 - 3), min_size=1, max_size=3))
-def test_a_key_gives_its_words_back(words):
-    assert words_of_key(key_of_words(words)) == words
-    assert key_of_words(words) < 2**63
+@given(st.lists(st.lists(st.integers(0, 2**20 - 3), min_size=1, max_size=3)))
+def test_keys_give_their_words_back(phrases):
+    words = np.array([word for phrase in phrases for word in phrase], np.int64)
+    keys = keys_of_words(words, np.array([len(phrase) for phrase in phrases], np.int64))
+    assert [words_of_key(key) for key in keys.tolist()] == phrases
+    assert (keys >= 0).all()
+
+
+def test_groups_counted_together_are_counted_as_each_alone():
+    texts = [f"graph network number {n} of deep trees {'and old roots' * (n % 3)}" for n in range(30)]
+    table, _ = count_phrases(texts, np.zeros(30, np.int64), rule="english", n_topics=1)
+    groups = [texts[:7], [], texts[5:30:2], ["words that no text of the table holds"]]
+    together = table.count_each(groups)
+    assert all(np.array_equal(one, table.count(group)) for one, group in zip(together, groups, strict=True))
+    assert together[0].sum() > 0 and contrast_each(groups, table) == [
+        contrast(group, table) for group in groups
+    ]
 
 
 def test_phrases_stop_at_stop_words_punctuation_and_line_ends():

@@ -1,13 +1,15 @@
 """What people edit: replayed for everybody, refused when somebody else was first."""
 
+import errno
 import json
+import os
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
 
-from encoder.errors import InputError
+from encoder.errors import CollectionError, InputError
 from indexer.annotations import journal
 from indexer.derived import build_folder, list_builds
 from indexer.topics import build_topics, open_topics
@@ -141,6 +143,38 @@ def test_of_two_merges_at_once_the_later_leaves_no_build(planted):
         Editor(searcher, begun, author="bob").merge([0, 3])
     assert {build.id for build in list_builds(collection, "topics")} == before
     assert sorted(topic.number for topic in open_topics(collection, run.id, "v").topics) == [0, 1, 3]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_an_edit_that_cannot_be_written_down_leaves_no_build(planted, monkeypatch, error):
+    collection, searcher, run, _ = planted
+    before = {build.id for build in list_builds(collection, "topics")}
+    real, edits = (
+        os.pwrite,
+        [lambda e: e.merge([0, 1]), lambda e: e.split(0, 2), lambda e: e.assign_noise(0.5)],
+    )
+
+    def full(handle, content, at):
+        if b'"action"' in content:
+            raise error
+        return real(handle, content, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        for edit in edits:
+            with pytest.raises(CollectionError if isinstance(error, OSError) else KeyboardInterrupt):
+                edit(Editor(searcher, run, "v"))
+    assert {build.id for build in list_builds(collection, "topics")} == before
+    assert list_versions(collection, run.id) == [] and len(list((collection.path / "derived").iterdir())) == 2
+    assert Editor(searcher, run, "v").merge([0, 1]).edits == 1
+
+
+def test_an_edit_for_an_impossible_version_makes_no_build(planted, monkeypatch):
+    collection, searcher, run, _ = planted
+    Editor(searcher, run, "v").rename(0, "one")
+    monkeypatch.setattr("indexer.topics.edits.write_build", lambda *_, **__: pytest.fail("a build was made"))
+    with pytest.raises(InputError, match="there is a version 'v' of these topics already"):
+        Editor(searcher, run, "v").merge([0, 1])
 
 
 def test_a_version_is_not_begun_twice_nor_from_another(planted):
