@@ -1,5 +1,6 @@
-"""Chosen passages as the bytes of a file that a browser saves."""
+"""Chosen passages as the bytes of a file that a browser saves, and a name for it that says what it holds."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,18 @@ SELECTION_FILES = {
     "jsonl": "application/x-ndjson",
     "csv": "text/csv",
 }
+_PART_CHARS = 40
+_MOST_NAMED = 3  # topics
 
 
-def selection_file(collection: Any, chosen: Selection, name: str) -> bytes:
+def selection_file(collection: Any, chosen: Selection, name: str, *, link: str = "") -> bytes:
     """The bytes of the file, by rising row id.
 
     Args:
         collection: of the passages.
         chosen: which.
         name: of the file, with an ending of `SELECTION_FILES`; the files within a zip lie in a folder of its stem.
+        link: address of the view that it was made in, for the README of a zip.
 
     Raises:
         Llm2CompError: the selection is impossible, or the collection is damaged.
@@ -33,7 +37,37 @@ def selection_file(collection: Any, chosen: Selection, name: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
         if file.suffix == ".zip":
-            export_bundle(Searcher(collection), chosen, file)
+            export_bundle(Searcher(collection), chosen, file, link=link)
         else:
             export_passages(collection, file, selection=chosen)
         return file.read_bytes()
+
+
+def file_stem(corpus: str, chosen: Selection, size: int, *, what: str = "", noun: str = "passage") -> str:
+    """The name of a file without its ending: "arxiv-topic-12-234-passages"; letters, digits and hyphens only.
+
+    Args:
+        corpus: key of the collection.
+        chosen: which passages.
+        size: how many.
+        what: said instead of what the selection says: a query.
+        noun: of what is counted, in the singular.
+    """
+    said = [what] if what else list(_said(chosen))
+    parts = [_safe(part) for part in (corpus, *(said or ["all"]))]
+    return "-".join([*filter(None, parts), str(size), noun if size == 1 else f"{noun}s"])
+
+
+def _said(chosen: Selection) -> list[str]:
+    numbers = [str(number) if number >= 0 else "none" for number in chosen.topics]
+    more = ["and more"] if len(numbers) > _MOST_NAMED else []
+    topics = [" ".join(["topic", *numbers[:_MOST_NAMED], *more])] if numbers else []
+    outline = ["outline"] if chosen.polygon else []
+    named = ["set"] if chosen.set_id else []
+    picked = ["picked"] if chosen.rows is not None else []
+    return [*topics, *outline, *named, *picked, *([chosen.where] if chosen.where.strip() else [])]
+
+
+def _safe(text: str) -> str:
+    """What no file system, archive or shell can stumble over."""
+    return re.sub(r"[\W_]+", "-", text.casefold())[:_PART_CHARS].strip("-")

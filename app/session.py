@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
-from app import library, mode
+from app import derived_cache, library, mode
 from app.current_view import (
     BAD_KEYS,
     GO_TO,
@@ -69,7 +69,6 @@ UPLOADS = "stored_uploads"  # id of an uploaded file to the path of our copy
 ANSWER = "answer"
 RESTORED = "restored"  # whether the link was held against the collection
 _CACHED_COLLECTIONS = 4
-_CACHED_RESULTS = 48
 _ENCODER_DIGITS = 8
 _UNDO_STEPS = 20
 _Made = TypeVar("_Made")
@@ -90,6 +89,12 @@ class Opened:
 def entry() -> library.Entry | None:
     """The collection of the view; None when the library is empty or does not know it."""
     return library.find(view().corpus)
+
+
+def corpus_key() -> str:
+    """The key of the collection of the view; what the view says where the library does not know it."""
+    found = entry()
+    return found.key if found else view().corpus
 
 
 def opened() -> Opened:
@@ -227,17 +232,12 @@ def derived(opened: Opened, name: str, key: Hashable, make: Callable[[], _Made])
 
     Args:
         opened: what it is made from.
-        name: of the kind: "map points", "topics". Two makers never share one.
+        name: of the kind: "map", "topics shown". Two makers never share one; `app.derived_cache` lists the large ones.
         key: whatever else decides it, of plain values: ids, numbers, texts; never arrays.
         make: called when there is none yet; what it raises is not kept.
     """
     settings = opened.collection.settings
-    return _derived(str(opened.collection.path), settings.uuid, opened.version, name, key, make)
-
-
-@st.cache_resource(max_entries=_CACHED_RESULTS, show_spinner=False)
-def _derived(path: str, uuid: str, version: int, name: str, key: Hashable, _make: Callable[[], Any]) -> Any:
-    return _make()
+    return derived_cache.kept(str(opened.collection.path), settings.uuid, opened.version, name, key, make)
 
 
 def selection() -> "Selection":

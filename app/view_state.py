@@ -18,6 +18,8 @@ _MOST_VERSION = 999_999_999
 _MODE_LETTERS: dict[Mode, str] = {"hybrid": "h", "semantic": "s", "keyword": "w"}
 _MODES: dict[str, Mode] = {letter: mode for mode, letter in _MODE_LETTERS.items()}
 
+# What narrows the pages, each field with what narrows nothing.
+WHOLE: dict[str, Any] = {"filter": "", "polygon": (), "topics": (), "scope": "", "set": ""}
 # Fields of the comparisons on the page Topics.
 COMPARED = ("part", "by", "over", "step", "measure")
 

@@ -35,7 +35,7 @@ _MEANINGS = {
 
 
 def export_bundle(
-    searcher: Searcher, selection: Selection, target: Path, *, report: Report = silent
+    searcher: Searcher, selection: Selection, target: Path, *, link: str = "", report: Report = silent
 ) -> Selected:
     """Writes passages.parquet, passages.jsonl and README.txt; returns what was selected.
 
@@ -43,6 +43,7 @@ def export_bundle(
         searcher: of the collection.
         selection: the passages.
         target: a new or empty folder, or a file that ends with .zip, which is replaced; it appears when it is whole.
+        link: address of the view that it was made in, for the README; empty for none.
         report: called as it goes on.
 
     Raises:
@@ -65,7 +66,7 @@ def export_bundle(
         for name in FILES[:2]:
             write_rows(searcher, making / name, selected.row_ids, extras=extras, report=report)
         names = pq.read_schema(making / FILES[0]).names
-        text = _readme(searcher, selection, selected, extras, names)
+        text = _readme(searcher, selection, selected, extras, names, link=link)
         (making / FILES[2]).write_text(text, encoding="utf-8", newline="\n")
         if is_zip:
             _zip(making, target)
@@ -91,7 +92,13 @@ def _zip(folder: Path, target: Path) -> None:
 
 
 def _readme(
-    searcher: Searcher, selection: Selection, selected: Selected, extras: list[ExtraColumn], names: list[str]
+    searcher: Searcher,
+    selection: Selection,
+    selected: Selected,
+    extras: list[ExtraColumn],
+    names: list[str],
+    *,
+    link: str,
 ) -> str:
     settings = searcher.snapshot.collection.settings
     publication = searcher.snapshot.publication
@@ -108,6 +115,8 @@ def _readme(
         f"holds        {publication.documents:,} documents, {publication.passages:,} passages",
         f"encoder      {_line(settings.encoder_name)} ({settings.encoder_fingerprint[:8]}), {settings.dimension} numbers",
         f"filter       {_line(selection.where) or 'none'}",
+        *_chosen(searcher, selection),
+        *([f"link         {_line(link)}"] if link else []),
         f"missing      {selected.missing:,} chosen passages were deleted since",
         f"written      {datetime.now(UTC).isoformat(timespec='seconds')}",
         "",
@@ -119,6 +128,27 @@ def _readme(
         *_recipes(searcher, selection, {extra.name for extra in extras}),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _chosen(searcher: Searcher, selection: Selection) -> list[str]:
+    """Topics and outline in full, so that the same passages can be chosen again."""
+    from indexer.maps.polygon import encode_polygon
+    from indexer.maps.stored import open_map
+    from indexer.selection import topics_of
+
+    lines = []
+    if selection.topics:
+        stored = topics_of(searcher.snapshot, selection.topics_id, selection.topics_version).stored
+        labels = {topic.number: topic.label for topic in stored.topics}
+        named = (f"{n} {_line(labels[n])}" if n in labels else "in no topic" for n in selection.topics)
+        version = f", version {_line(stored.version)}" if stored.version else ""
+        lines.append(f"topic        {'; '.join(named)} (topics {stored.id}{version})")
+    if selection.polygon:
+        corners = list(zip(selection.polygon[::2], selection.polygon[1::2], strict=True))
+        drawn_on = open_map(searcher.collection, selection.map_id).id
+        lines.append(f"outline      on map {drawn_on}: {' '.join(f'{x},{y}' for x, y in corners)}")
+        lines.append(f"             in a link: map={drawn_on}&pl={encode_polygon(selection.polygon)}")
+    return lines
 
 
 def _line(text: str) -> str:

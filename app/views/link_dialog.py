@@ -76,6 +76,15 @@ def link_parameters(opened: session.Opened, state: ViewState) -> tuple[dict[str,
     return {"c": parameters["c"], SAVED_VIEW_KEY: identifier}, True
 
 
+def link_here(opened: session.Opened, state: ViewState) -> str:
+    """The link to this page with another view; empty where it would be too long, for it must not be saved for that."""
+    parameters = encode(pinned(opened, state))
+    if not is_linkable(parameters):
+        return ""
+    address = page_address(st.context.url or "", st.session_state.get(session.SHOWN, ""))
+    return f"{address}?{urlencode(parameters)}"
+
+
 def page_address(url: str, page: str) -> str:
     """The address of a page, without parameters.
 

@@ -17,10 +17,11 @@ from app.map_chosen import MOST_TYPICAL_OF, column_lines, key_phrases, typical_r
 from app.map_session import OpenMap, exportable
 from app.questions import shown_words
 from app.rows import TITLE_CHARS, query_words, shorten, snippet
-from app.selection_file import SELECTION_FILES, selection_file
+from app.selection_file import SELECTION_FILES, file_stem, selection_file
 from app.theme import HIT_ROW_PX, SCORE_HELP
 from app.topic_rows import passages
 from app.tray import MOST_ROWS, Origin
+from app.views.link_dialog import link_here
 from encoder.errors import Llm2CompError
 from indexer.hits import SearchResult
 
@@ -126,11 +127,14 @@ def _draw_export(
             st.text(f"More than {count(_MOST_BY_ROWS)} passages: make a map that is kept, then export.")
             return
         asked = exportable(shown, rows.tolist() if by_rows else (), were_found=were_found)
+        view = session.view()
+        stem = file_stem(session.corpus_key(), asked, int(rows.size), what=view.query if were_found else "")
+        link = link_here(opened, view)
         for ending, media in SELECTION_FILES.items():
-            name = f"chosen.{ending}"
+            name = f"{stem}.{ending}"
             st.download_button(
                 ending,
-                data=partial(selection_file, opened.collection, asked, name),
+                data=partial(selection_file, opened.collection, asked, name, link=link),
                 file_name=name,
                 mime=media,
                 key=f"map_export_{ending}",

@@ -14,12 +14,14 @@ from app.formats import count, milliseconds, plural, score
 from app.provenance import provenance_line
 from app.questions import shown_words
 from app.rows import ROWS_A_PAGE, query_words, table_row
+from app.selection_file import file_stem
 from app.theme import DETAIL_WIDTH, HIT_ROW_PX, HITS_HEIGHT_PX, SCORE_HELP, TABLE_WIDTH
 from app.views.annotations_card import tags_by_document
 from app.views.facets import draw_facets
 from app.views.hit_detail import show_hit
 from app.views.to_tray import draw_tray_button
 from indexer.hits import Hit, SearchResult
+from indexer.selection import Selection
 
 _HEADER_PX = 38
 _EXPORTS: dict[str, tuple[str, Callable[[SearchResult, str], bytes], str]] = {
@@ -134,11 +136,12 @@ def _draw_actions(opened: session.Opened, corpus: str, result: SearchResult, pic
         width="stretch",
     )
     with export.popover("Export", icon=":material/download:", width="stretch", key="export"):
+        stem = file_stem(corpus, Selection(), len(result.hits), what=result.query or "similar", noun="hit")
         for ending, (label, write, mime) in _EXPORTS.items():
             st.download_button(
                 label,
                 data=partial(write, result, corpus),
-                file_name=f"hits.{ending}",
+                file_name=f"{stem}.{ending}",
                 mime=mime,
                 key=f"export_{ending}",
                 on_click="ignore",

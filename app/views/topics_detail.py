@@ -1,5 +1,6 @@
 """One topic in full: its numbers, its passages, its key phrases, its neighbours, and what can be done with it."""
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from app import mode, session
 from app.display import SHOWN_CHARS, clean_for_display, esc_md
 from app.formats import count, percent, plural, score
-from app.selection_file import SELECTION_FILES, selection_file
-from app.topic_rows import NOISE, closeness_of, passages, renamed_by, sizes, topic_name
+from app.selection_file import SELECTION_FILES, file_stem, selection_file
+from app.topic_rows import closeness_of, passages, renamed_by, sizes, topic_name
 from app.topic_session import exactly, of_topic, picked_number, within
 from app.tray import Origin
+from app.view_state import WHOLE
+from app.views.link_dialog import link_here
 from app.views.topics_edit import draw_edit, draw_give_away
 from app.views.topics_table import TOPIC_HELP
 
@@ -105,7 +108,7 @@ def _draw_actions(
                 )
         origin = Origin("topic", topic_name(stored.topic(number)), opened.version)
         st.button(
-            "To tray",
+            "Add to tray",
             icon=":material/inbox:",
             key="topic_tray",
             disabled=not rows.size,
@@ -113,11 +116,15 @@ def _draw_actions(
             args=(opened, rows.tolist(), origin),
         )
         with st.popover("Export", icon=":material/download:", key="topic_export"):
+            chosen = of_topic(stored, number)
+            size = int(np.count_nonzero(current.numbers == number))
+            stem = file_stem(session.corpus_key(), chosen, size)
+            link = link_here(opened, replace(session.view(), **WHOLE | named))
             for ending, media in SELECTION_FILES.items():
-                name = f"topic-{number}.{ending}" if number != NOISE else f"no-topic.{ending}"
+                name = f"{stem}.{ending}"
                 st.download_button(
                     ending,
-                    data=partial(selection_file, opened.collection, of_topic(stored, number), name),
+                    data=partial(selection_file, opened.collection, chosen, name, link=link),
                     file_name=name,
                     mime=media,
                     key=f"topic_export_{ending}",

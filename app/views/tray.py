@@ -1,8 +1,7 @@
 """The tray in the sidebar of every page: a count, and inside what it holds and what can be done with it."""
 
-import tempfile
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,18 +10,16 @@ import streamlit as st
 from app import library, mode, session
 from app.display import clean_for_display, one_line
 from app.formats import count, plural
+from app.selection_file import SELECTION_FILES, file_stem, selection_file
 from app.theme import TRAY_HELP
 from app.tray import MOST_ROWS, Origin, Tray
 from app.tray_rows import live_rows, set_items, summary, tray_table
+from app.view_state import WHOLE
+from app.views.link_dialog import link_here
 from encoder.errors import Llm2CompError
+from indexer.selection import Selection
 
 _SHOWN_ROWS = 200
-_EXPORTS = {
-    "csv": "text/csv",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-    "zip": "application/zip",
-}
 _SET_NAME = "tray_set_name"
 
 
@@ -120,40 +117,20 @@ def _draw_actions(opened: session.Opened, picked: list[int]) -> None:
 
 def _draw_export(opened: session.Opened, tray: Tray) -> None:
     with st.popover("Export", icon=":material/download:", key="tray_export"):
-        for ending, mime in _EXPORTS.items():
+        chosen = Selection(rows=tray.rows)
+        stem = file_stem(session.corpus_key(), chosen, len(tray), what="tray")
+        link = link_here(opened, replace(session.view(), **WHOLE | {"scope": "tray"}))
+        for ending, mime in SELECTION_FILES.items():
             st.download_button(
                 ending,
-                data=partial(exported, opened.collection, tray.rows, ending),
-                file_name=f"tray.{ending}",
+                data=partial(selection_file, opened.collection, chosen, f"{stem}.{ending}", link=link),
+                file_name=f"{stem}.{ending}",
                 mime=mime,
                 key=f"tray_export_{ending}",
                 on_click="ignore",
                 width="stretch",
             )
         st.caption("zip holds parquet and jsonl with a README on where they come from.")
-
-
-def exported(collection: Any, rows: tuple[int, ...], kind: str) -> bytes:
-    """The passages of a tray that are still there, as the bytes of a file, by rising row id.
-
-    Args:
-        collection: of the tray.
-        rows: its row ids.
-        kind: csv, jsonl, parquet, or zip for all with the recipe.
-    """
-    from indexer.bundle import export_bundle
-    from indexer.export import export_passages
-    from indexer.search import Searcher
-    from indexer.selection import Selection
-
-    chosen = Selection(rows=rows)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"tray.{kind}"
-        if kind == "zip":
-            export_bundle(Searcher(collection), chosen, file)
-        else:
-            export_passages(collection, file, selection=chosen)
-        return file.read_bytes()
 
 
 def _draw_save(opened: session.Opened) -> None:
@@ -196,7 +173,7 @@ def _draw_sets(opened: session.Opened) -> None:
     st.text(clean_for_display(f"by {sets[picked].author}, {sets[picked].at[:10]}"))
     with st.container(horizontal=True):
         st.button("Look at it", key="tray_look", on_click=session.change, kwargs={"set": picked, "scope": ""})
-        st.button("Put into the tray", key="tray_open", on_click=_open_set, args=(opened, sets[picked]))
+        st.button("Add to tray", key="tray_open", on_click=_open_set, args=(opened, sets[picked]))
 
 
 def _open_set(opened: session.Opened, found: Any) -> None:

@@ -6,11 +6,13 @@ import pytest
 
 from app import mode, session
 from app.restoring import losses
+from app.selection_file import file_stem, selection_file
 from app.tray import Origin
 from app.view_state import ViewState
 from indexer.annotations.sets import SetItem, list_sets, save_set
 from indexer.collection import Collection
 from indexer.search import Searcher
+from indexer.selection import Selection
 
 
 def link(test):
@@ -241,6 +243,20 @@ def test_a_corpus_deleted_under_an_open_page_is_a_sentence(roads, make_collectio
     assert hits(test) == ["Other"]
 
 
+@pytest.mark.parametrize("crowd", ["facets", "selected", "topics shown", "health trials"])
+def test_no_page_pushes_out_what_another_has(roads, crowd, open_app):
+    opened = session.open_collection(roads.path)
+    made = []
+    derive = lambda name, key: session.derived(opened, name, key, lambda: made.append(name))  # noqa: E731
+    derive("map", "kept")
+    for key in range(300):
+        derive(crowd, key)
+    derive("map", "kept")
+    assert made.count("map") == 1
+    derive(crowd, 0)
+    assert made.count(crowd) == 301  # and its own places are bounded
+
+
 def test_what_is_derived_is_made_once_a_version(roads, open_app):
     import streamlit as st
 
@@ -266,6 +282,23 @@ def test_an_origin_of_the_tray_is_shown_as_text():
     assert how(Origin("topic")) == "member of a topic"
 
 
+@pytest.mark.parametrize(
+    ("corpus", "chosen", "size", "what", "stem"),
+    [
+        ("arxiv", Selection(topics=(12,)), 234, "", "arxiv-topic-12-234-passages"),
+        ("arxiv", Selection(topics=(-1, 3, 4, 5)), 1, "", "arxiv-topic-none-3-4-and-more-1-passage"),
+        ("My corpus", Selection(where="year >= 2020"), 2, "", "my-corpus-year-2020-2-passages"),
+        ("a", Selection(polygon=(0, 0, 1, 0, 1, 1), set_id="x"), 2, "", "a-outline-set-2-passages"),
+        ("a", Selection(), 0, "", "a-all-0-passages"),
+        ("a", Selection(rows=(1,)), 1, "../../etc/x.zip\0\u202e", "a-etc-x-zip-1-passage"),
+        ("???", Selection(), 3, "!" * 99, "3-passages"),
+        ("a", Selection(), 3, "w" * 99, f"a-{'w' * 40}-3-passages"),
+    ],
+)
+def test_a_file_is_named_after_corpus_and_choice_in_safe_letters(corpus, chosen, size, what, stem):
+    assert file_stem(corpus, chosen, size, what=what) == stem
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "zip"])
 def test_the_tray_is_taken_home_as_a_file(roads, rows, ending):
     import io
@@ -273,9 +306,7 @@ def test_the_tray_is_taken_home_as_a_file(roads, rows, ending):
 
     import pyarrow.parquet as pq
 
-    from app.views.tray import exported
-
-    content = exported(roads, (rows["Rivers"], rows["Bridges"]), ending)
+    content = selection_file(roads, Selection(rows=(rows["Rivers"], rows["Bridges"])), f"tray.{ending}")
     if ending == "parquet":
         assert sorted(pq.read_table(io.BytesIO(content))["title"].to_pylist()) == ["Bridges", "Rivers"]
     elif ending == "zip":

@@ -16,10 +16,12 @@ from indexer.bundle import export_bundle
 from indexer.derived import write_build
 from indexer.export import export_passages
 from indexer.maps import stored as maps
+from indexer.maps.polygon import encode_polygon
 from indexer.search import Searcher
 from indexer.selection import Selection, select_rows
 from indexer.topics.stored import KIND, Topic
 from indexer.topics.stored import write_files as write_topics
+from indexer.topics.versions import open_topics
 from tests.conftest import WordEmbedder
 from tests.indexer.making import doc, new_collection
 
@@ -217,6 +219,19 @@ def test_a_bundle_holds_both_tables_and_says_where_they_come_from(made, tmp_path
     assert readme.startswith(selected.sentence) and "\nfilter       year < 2010 and year > 0\n" in readme
     assert f"topics {known['run']}" in readme and f"map {known['map']}" in readme and '"hdbscan"' in readme
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_the_readme_of_a_bundle_holds_topic_outline_and_link_so_that_it_can_be_chosen_again(made, tmp_path):
+    searcher, _, _, known = made
+    outline = (0, 0, 65_535, 0, 65_535, 65_535, 0, 65_535)
+    chosen = Selection(topics=(-1, 0), polygon=outline)
+    export_bundle(searcher, chosen, tmp_path / "bundle", link="http://h:1/map?c=a\nfilter none")
+    readme = (tmp_path / "bundle" / "README.txt").read_text()
+    label = open_topics(searcher.collection).topic(0).label
+    assert f"\ntopic        in no topic; 0 {label} (topics {known['run']})\n" in readme
+    assert f"\noutline      on map {known['map']}: 0,0 65535,0 65535,65535 0,65535\n" in readme
+    assert f"map={known['map']}&pl={encode_polygon(outline)}\n" in readme
+    assert "\nlink         http://h:1/map?c=a filter none\n" in readme  # on one line, whatever it holds
 
 
 @pytest.mark.parametrize("where", ["", "year < 0"])
