@@ -13,13 +13,14 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from encoder import atomic
 from encoder.errors import CollectionError, InputError
+from indexer.annotations import parsed_journals
+from indexer.annotations.parsed_journals import Journal
 from indexer.collection import Collection
 from indexer.storage.lock import place_lock
 from indexer.storage.store_errors import full_disk_or
@@ -32,19 +33,6 @@ _MOST_AUTHOR = 200
 _NAME = re.compile(r"[a-z]{1,32}")
 # Without O_NONBLOCK the opening of a pipe that somebody put there would never end.
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """What a journal holds.
-
-    Attributes:
-        records: in the order in which they were written, each with `format`, `at` and `author`.
-        left_out: lines that are damaged, of a newer format, or beyond the most that is read.
-    """
-
-    records: list[dict[str, Any]]
-    left_out: int
 
 
 def append(collection: Collection, name: str, record: dict[str, Any], *, author: str = "") -> dict[str, Any]:
@@ -89,6 +77,8 @@ def append_all(
 def read(collection: Collection, name: str) -> list[dict[str, Any]]:
     """The records in the order in which they were written; what cannot be read is left out.
 
+    They are kept for the next call: look at them, change nothing in them.
+
     Raises:
         CollectionError: the file is a link, or cannot be opened.
     """
@@ -98,13 +88,16 @@ def read(collection: Collection, name: str) -> list[dict[str, Any]]:
 def read_journal(collection: Collection, name: str) -> Journal:
     """The records, and how many lines could not be read; empty where nothing was written yet.
 
+    What was parsed before is not parsed again: of a file that grew only the new lines, if all before them is as it
+    was. The records are kept for the next call: look at them, change nothing in them.
+
     Raises:
         CollectionError: the file is a link, or cannot be opened.
     """
     file = _file(collection, name)
     try:
-        with _opened(file, os.O_RDONLY, fcntl.LOCK_SH) as handle, os.fdopen(os.dup(handle), "rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
+        with _opened(file, os.O_RDONLY, fcntl.LOCK_SH) as handle:
+            return parsed_journals.read(file, handle, MOST_BYTES, _record)
     except FileNotFoundError:
         return Journal([], 0)
     except OSError as error:
@@ -113,12 +106,6 @@ def read_journal(collection: Collection, name: str) -> Journal:
             str(file),
             "check the permissions of the folder",
         ) from error
-    is_cut = len(content) > MOST_BYTES
-    if is_cut:
-        content = content[: content.rfind(b"\n", 0, MOST_BYTES) + 1]
-    lines = [line for line in content.split(b"\n") if line.strip()]
-    records = [record for line in lines if (record := _record(line)) is not None]
-    return Journal(records, len(lines) - len(records) + is_cut)
 
 
 def state(collection: Collection, name: str) -> tuple[int, int]:

@@ -93,7 +93,7 @@ def list_searches(collection: Collection) -> list[SavedSearch]:
         if record.get("op") == "remove":
             found.pop(name, None)
         elif record.get("op") == "save" and _are_parameters(parameters):
-            found[name] = SavedSearch(name, parameters, record["at"], record["author"])  # type: ignore[arg-type]
+            found[name] = SavedSearch(name, dict(parameters), record["at"], record["author"])  # type: ignore[arg-type]
     return sorted(found.values(), key=lambda search: search.name)
 
 
@@ -141,7 +141,7 @@ def _views(collection: Collection) -> dict[str, dict[str, str]]:
     for record in journal.read(collection, LINKS):
         identifier, parameters = record.get("view"), record.get("parameters")
         if isinstance(identifier, str) and _ID.fullmatch(identifier) and _are_parameters(parameters):
-            found.setdefault(identifier, parameters)  # type: ignore[arg-type]
+            found.setdefault(identifier, dict(parameters))  # type: ignore[arg-type]
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from encoder.errors import CollectionError, InputError
-from indexer.annotations import journal
+from indexer.annotations import journal, parsed_journals
 from tests.indexer.making import new_collection, run_child
 
 GOOD = '{"format":1,"at":"2026-01-01T00:00:00+00:00","author":"ada","n":1}'
@@ -216,3 +216,99 @@ def test_a_journal_is_plain_json_lines(collection):
     journal.append(collection, "tags", {"n": "é"}, author="ada")
     lines = (collection.path / "views" / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[0])["n"] == "é" and "é" in lines[0]
+
+
+def line(n, **more):
+    return json.dumps({**json.loads(GOOD), "n": n, **more}).encode() + b"\n"
+
+
+def numbers(collection):
+    found = journal.read_journal(collection, "tags")
+    return [record["n"] for record in found.records], found.left_out
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The lines that were parsed."""
+    lines, real = [], journal._record
+    monkeypatch.setattr(journal, "_record", lambda one: lines.append(one) or real(one))
+    return lines
+
+
+def test_only_new_lines_are_parsed(collection, parsed):
+    journal.append_all(collection, "tags", [{"n": n} for n in range(50)])
+    assert numbers(collection) == (list(range(50)), 0) and len(parsed) == 50
+    assert numbers(collection) == (list(range(50)), 0) and len(parsed) == 50
+    journal.append(collection, "tags", {"n": 50})
+    assert numbers(collection) == (list(range(51)), 0) and len(parsed) == 51
+    journal.append(collection, "notes", {"n": 7})
+    assert [record["n"] for record in journal.read(collection, "notes")] == [7]
+    assert numbers(collection) == (list(range(51)), 0) and len(parsed) == 52
+
+
+def test_what_a_caller_does_to_its_list_is_its_own_affair(collection):
+    journal.append(collection, "tags", {"n": 1})
+    journal.read(collection, "tags").clear()
+    assert numbers(collection) == ([1], 0)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (line(1), ([1], 0)),
+        (b"", ([], 0)),
+        (line(1) + line(2) + line(3), ([1, 2, 3], 0)),
+        (line(1) + line(9), ([1, 9], 0)),  # as long as before
+        (line(9) + line(2) + line(3), ([9, 2, 3], 0)),  # longer, and not what was there with something added
+        (line(1) + b"damaged\n" + line(3), ([1, 3], 1)),
+        (line(1) + line(2) + line(3, format=2), ([1, 2], 1)),
+        (line(1) + line(2) + line(3)[:-5], ([1, 2], 1)),
+    ],
+)
+def test_a_file_that_was_cut_or_changed_or_replaced_is_noticed(collection, content, expected, in_place):
+    file = write_raw(collection, line(1) + line(2))
+    assert numbers(collection) == ([1, 2], 0)
+    if in_place:
+        file.write_bytes(content)
+    else:
+        (file.parent / "new").write_bytes(content)
+        (file.parent / "new").replace(file)
+    assert numbers(collection) == expected == numbers(collection)
+    file.unlink()
+    assert numbers(collection) == ([], 0)
+
+
+def test_a_line_without_its_end_is_parsed_again_when_it_has_one(collection):
+    file = write_raw(collection, line(1) + line(2)[:-1])
+    assert numbers(collection) == ([1, 2], 0)
+    file.write_bytes(line(1) + line(2)[:-1] + b"x\n" + line(3))
+    assert numbers(collection) == ([1, 3], 1)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.sampled_from([line(1), line(2), b"{", b"\n", b"\n\n", GOOD.encode()]), max_size=8))
+def test_read_bit_by_bit_or_at_once_it_is_the_same(collection, parts):
+    for end in range(len(parts) + 1):
+        write_raw(collection, b"".join(parts[:end]))
+        by_and_by = journal.read_journal(collection, "tags")
+        parsed_journals._kept.clear()
+        assert journal.read_journal(collection, "tags") == by_and_by
+
+
+def test_a_file_that_has_not_changed_for_a_while_is_not_even_read(collection, monkeypatch):
+    file = write_raw(collection, line(1))
+    os.utime(file, ns=(0, 0))
+    monkeypatch.setattr(parsed_journals, "_SETTLED_NS", -1)
+    assert numbers(collection) == ([1], 0)
+    monkeypatch.setattr(parsed_journals, "_parsed", lambda *_: pytest.fail("it was read again"))
+    assert numbers(collection) == ([1], 0)
+
+
+def test_what_was_not_asked_for_longest_is_let_go(collection, monkeypatch, parsed):
+    monkeypatch.setattr(parsed_journals, "_MOST_KEPT_BYTES", 160)
+    for name in ("tags", "notes", "sets"):
+        journal.append(collection, name, {"n": 1})
+        journal.read(collection, name)
+    assert len(parsed) == 3 and len(parsed_journals._kept) < 3
+    assert [record["n"] for record in journal.read(collection, "tags")] == [1] and len(parsed) == 4
