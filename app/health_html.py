@@ -15,6 +15,8 @@ from app.health_words import (
     TRIAL_COLUMNS,
     evidence,
     layer_of,
+    missing,
+    not_measured,
     random_layer,
     shown,
     trial_cells,
@@ -22,6 +24,7 @@ from app.health_words import (
 from app.palette import STATE_COLOURS
 from app.svg_chart import svg_chart
 from encoder.spectrum.comparison import compare
+from encoder.spectrum.verdict import LEAST_ROWS
 
 if TYPE_CHECKING:
     from indexer.health.report import HealthReport, NamedRow
@@ -88,6 +91,8 @@ def _advice(advice: Sequence[str]) -> str:
 
 
 def _charts(report: "HealthReport", other: "HealthReport | None") -> str:
+    if report.examination.diagnosis.n < LEAST_ROWS:
+        return ""  # the curve of a handful says nothing, not even of a collapse
     layers = layers_of(report, other)
     return "<h2>Spectrum</h2>" + _figures(layers, is_centred=True) + _figures(layers, is_centred=False)
 
@@ -110,16 +115,17 @@ def _ordered(layers: Sequence[Layer], sentence: str) -> str:
 
 def _evidence(report: "HealthReport") -> str:
     found = report.examination
+    every = evidence(found, report.measures())
     lines = []
-    for line in evidence(found, report.measures()):
+    for line in filter(lambda line: line.is_measured, every):
         state = _badge(line.state) if line.state else ""
         lines.append(
             f"<tr><td>{_text(line.label)}<small>{_text(line.help)}</small></td><td class=number>{line.value}</td>"
             f"<td class=number>{line.interval or DASH}</td><td>{_text(line.healthy) or DASH}</td><td>{state}</td></tr>"
         )
     head = "<tr><th>Measure</th><th class=number>Value</th><th class=number>With ever more rows (95 %)</th><th>Healthy</th><th>State</th></tr>"
-    refused = f"<p>{_text(found.intervals.refused)}</p>" if found.intervals.refused else ""
-    return f"<h2>Evidence</h2>{refused}<div class=scroll><table>{head}{''.join(lines)}</table></div>"
+    said = "".join(f"<p>{_text(each)}</p>" for each in (*missing(found), not_measured(every)) if each)
+    return f"<h2>Evidence</h2>{said}<div class=scroll><table>{head}{''.join(lines)}</table></div>"
 
 
 def _comparison(report: "HealthReport", other: "HealthReport") -> str:

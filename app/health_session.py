@@ -28,6 +28,32 @@ _FIRST_PAIR_ROWS = 2_000  # for the first word
 _PAIR_ROWS = 10_000
 
 
+class _Looker:
+    """A searcher whose encoder waits for its turn at every call, so that a look of half a minute holds up no query."""
+
+    def __init__(self, searcher: Any) -> None:
+        self.snapshot = searcher.snapshot
+        self._searcher = searcher
+
+    @property
+    def embedder(self) -> Any:
+        """The encoder of the collection, one call at a time in this process."""
+        return _InTurn(self._searcher.embedder)
+
+
+class _InTurn:
+    """An encoder that encodes when no other does."""
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._encoder, name)
+        if not name.startswith("encode_"):
+            return found
+        return lambda *args, **options: session.encode_alone(lambda: found(*args, **options))
+
+
 @dataclass(frozen=True, eq=False)
 class FirstLook:
     """What a pass over the vectors tells at once.
@@ -47,6 +73,11 @@ class FirstLook:
     diagnosis: "Diagnosis"
     verdict: "Verdict"
     reference: "Reference"
+
+
+def _looker(opened: session.Opened) -> Any:
+    """What the looks of `indexer.health` take for a searcher, without its search."""
+    return _Looker(opened.searcher)
 
 
 def scope_key(opened: session.Opened) -> Hashable:
@@ -117,7 +148,7 @@ def lengths(opened: session.Opened) -> Any:
 
     rows = rows_of(opened)
     return session.derived(
-        opened, "health lengths", scope_key(opened), lambda: length_report(opened.searcher, rows)
+        opened, "health lengths", scope_key(opened), lambda: length_report(_looker(opened), rows)
     )
 
 
@@ -131,7 +162,7 @@ def cut_lengths(opened: session.Opened) -> "list[SameTextLength]":
 
     rows = rows_of(opened)
     return session.derived(
-        opened, "health cut", scope_key(opened), lambda: cut_report(opened.searcher, rows, most=CUT_TEXTS)
+        opened, "health cut", scope_key(opened), lambda: cut_report(_looker(opened), rows, most=CUT_TEXTS)
     )
 
 
@@ -149,7 +180,7 @@ def memory(opened: session.Opened) -> "MemoryLook":
         opened,
         "health memory",
         scope_key(opened),
-        lambda: look_at_memory(opened.searcher, rows, most=MEMORY_TEXTS),
+        lambda: look_at_memory(_looker(opened), rows, most=MEMORY_TEXTS),
     )
 
 
@@ -171,7 +202,7 @@ def trials(opened: session.Opened, specs: tuple[str, ...], *, has_known_items: b
         pairs = None
         if has_known_items:
             pairs = session.derived(
-                opened, "known items", KNOWN_ITEMS, lambda: known_items(opened.searcher, most=KNOWN_ITEMS)
+                opened, "known items", KNOWN_ITEMS, lambda: known_items(_looker(opened), most=KNOWN_ITEMS)
             ).pairs
         sample = opened.searcher.snapshot.vectors(drawn(rows_of(opened), TRIAL_ROWS // 2, 0))
         return tuple(what_if(sample, specs, pairs=pairs))

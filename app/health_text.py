@@ -1,10 +1,20 @@
 """A health report on the terminal: the verdict, the evidence, what was listed, what to do."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from app.display import one_line
 from app.formats import count, plural
-from app.health_words import DASH, MEASURES, TRIAL_COLUMNS, evidence, shown, trial_cells
+from app.health_words import (
+    DASH,
+    MEASURES,
+    TRIAL_COLUMNS,
+    evidence,
+    missing,
+    not_measured,
+    shown,
+    trial_cells,
+)
 from app.output import print_table, write_lines
 from app.rows import shorten
 from app.table import TableColumn
@@ -17,6 +27,8 @@ if TYPE_CHECKING:
 
 _LISTED = 5
 _TITLE_CHARS = 60
+_NAME_CHARS = 24
+_UNCUT = 1_000_000  # columns
 
 
 def print_report(report: "HealthReport", other: "HealthReport | None" = None) -> None:
@@ -43,7 +55,7 @@ def print_report(report: "HealthReport", other: "HealthReport | None" = None) ->
     write_lines(lines)
     if report.what_if:
         write_lines([""])
-        print_table(
+        _print_whole(
             [TableColumn(TRIAL_COLUMNS[0]), *(TableColumn(title, "right") for title in TRIAL_COLUMNS[1:])],
             [trial_cells(trial) for trial in report.what_if],
         )
@@ -75,19 +87,24 @@ def row_name(row: "NamedRow") -> str:
 
 def _print_evidence(report: "HealthReport") -> None:
     found = report.examination
-    titles = (
-        TableColumn("measure"),
-        TableColumn("value", "right"),
-        TableColumn("95 %, more rows", "right"),
-        TableColumn("healthy", "right"),
-        TableColumn("state"),
-    )
-    lines = [
-        [line.label, line.value, line.interval or DASH, line.healthy or DASH, line.state or ""]
-        for line in evidence(found, report.measures())
+    every = evidence(found, report.measures())
+    lines = [line for line in every if line.is_measured]
+    columns: list[tuple[TableColumn, list[str]]] = [
+        (TableColumn("measure"), [line.label for line in lines]),
+        (TableColumn("value", "right"), [line.value for line in lines]),
+        (TableColumn("95 %, more rows", "right"), [line.interval for line in lines]),
+        (TableColumn("healthy", "right"), [line.healthy for line in lines]),
+        (TableColumn("state"), [line.state or "" for line in lines]),
     ]
-    print_table(titles, lines)
-    write_lines([found.intervals.refused] if found.intervals.refused else [])
+    columns = [column for column in columns if any(column[1])]  # of few rows no interval is known
+    if columns:
+        filled = [
+            cells if title.title == "state" else [cell or DASH for cell in cells] for title, cells in columns
+        ]
+        _print_whole([title for title, _ in columns], list(zip(*filled, strict=True)))
+    few = not_measured(every)
+    write_lines([few] if few else [])
+    write_lines(missing(found))
 
 
 def _print_comparison(report: "HealthReport", other: "HealthReport") -> None:
@@ -97,12 +114,9 @@ def _print_comparison(report: "HealthReport", other: "HealthReport") -> None:
     )
     titles = (
         TableColumn("measure"),
-        *(
-            TableColumn(name, "right")
-            for name in ("this", shorten(one_line(other.origin.name), 24), "difference")
-        ),
+        *(TableColumn(name, "right") for name in ("this", _column_name(other.origin.name), "difference")),
     )
-    print_table(
+    _print_whole(
         titles,
         [
             [
@@ -112,6 +126,15 @@ def _print_comparison(report: "HealthReport", other: "HealthReport") -> None:
             for one in found.measures
         ],
     )
+
+
+def _print_whole(columns: "Sequence[TableColumn]", rows: "Sequence[Sequence[str]]") -> None:
+    """A table that fits a terminal; in a pipe or a file nothing is cut."""
+    print_table(columns, rows, width=None if sys.stdout.isatty() else _UNCUT)
+
+
+def _column_name(name: str) -> str:
+    return shorten(one_line(name), _NAME_CHARS) if sys.stdout.isatty() else one_line(name)
 
 
 def _print_rows(kind: str, value: str, rows: "Sequence[NamedRow]") -> None:

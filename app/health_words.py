@@ -8,7 +8,7 @@ from app.formats import count
 from encoder.spectrum.diagnosis import Diagnosis
 from encoder.spectrum.examination import Examination
 from encoder.spectrum.intervals import Interval
-from encoder.spectrum.verdict import Finding, State
+from encoder.spectrum.verdict import Finding, State, rows_for_verdict
 from encoder.spectrum.what_if import Gain, Share, WhatIf
 
 DASH = "\u2013"
@@ -94,6 +94,11 @@ class Evidence:
     healthy: str
     state: State | None
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a value."""
+        return self.value != DASH
+
 
 def evidence(found: Examination, measures: dict[str, float | str | None]) -> list[Evidence]:
     """The measures with intervals and bands, in their order.
@@ -138,6 +143,25 @@ def evidence_of(
             )
         )
     return lines
+
+
+def not_measured(lines: Sequence[Evidence]) -> str:
+    """Names the measures without a value, in a sentence; empty when all have one."""
+    names = ", ".join(line.label for line in lines if not line.is_measured)
+    return f"Not measured here: {names}." if names else ""
+
+
+def missing(found: Examination) -> list[str]:
+    """What it takes to say more, one sentence each: rows for a verdict, rows for intervals; empty when nothing lacks."""
+    n, needed = found.diagnosis.n, rows_for_verdict(found.diagnosis)
+    sentences = []
+    if found.verdict.state == "cannot tell" and n < needed:
+        sentences.append(
+            f"A verdict takes {count(needed)} vectors, as many as there are dimensions and 50 at least: "
+            f"{count(needed - n)} more than there are."
+        )
+    # Of no rows the sentence above says enough.
+    return [*sentences, *([found.intervals.refused] if found.intervals.refused and n else [])]
 
 
 def shown(measure: str, value: float | str | None) -> str:

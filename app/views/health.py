@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import health_session, library, session
 from app.display import clean_for_display, esc_md, one_line
-from app.formats import count
+from app.formats import count, plural
 from app.health_words import STATE_ICONS, STATE_WORDS
 from app.views.demo import start_demo
 from app.views.health_evidence import draw_evidence, draw_numbers, draw_spectrum
@@ -19,6 +19,7 @@ from app.views.health_rows import draw_duplicates, draw_hubs, draw_outliers
 from app.views.health_what_if import draw_what_if
 from app.views.messages import show_empty_library, show_error
 from encoder.errors import Llm2CompError
+from encoder.spectrum.verdict import LEAST_ROWS
 
 if TYPE_CHECKING:
     from encoder.spectrum.verdict import Verdict
@@ -51,19 +52,26 @@ def page() -> None:
     if not first.examined:
         st.text("There are no passages to look at; take off what narrows the view.")
         return
-    chart, side = st.columns([13, 7], gap="medium")
+    # So wide that no label of a number is cut beside an open sidebar on a screen of 1,400.
+    chart, side = st.columns([11, 9], gap="medium")
     with chart:
-        draw_spectrum(opened, first)
-    numbers = side.empty()
-    with numbers.container():
+        if first.diagnosis.n < LEAST_ROWS:
+            st.text(
+                f"The spectrum of {plural(first.diagnosis.n, 'vector')} says nothing; it takes {LEAST_ROWS} at least."
+            )
+        else:
+            draw_spectrum(opened, first)
+    early_numbers, numbers = side.empty(), side.container()
+    with early_numbers.container():
         draw_numbers(first.diagnosis, None)
     part = _draw_choice()
     below = st.container()
     with below, st.spinner("Looking for neighbours, duplicates and outliers …", show_time=True):
         report = health_session.full_report(opened)
     early.empty()
+    early_numbers.empty()
     _draw_verdict(card, report.examination.verdict, first, report=report)
-    with numbers.container():
+    with numbers:
         draw_numbers(report.examination.diagnosis, report)
     with below:
         _draw_part(opened, report, part)

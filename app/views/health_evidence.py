@@ -11,7 +11,7 @@ from app.curves import VIEWS, Layer, View, chart_text, spectrum_chart
 from app.display import clean_for_display, esc_md, one_line
 from app.formats import count
 from app.health_session import is_dark
-from app.health_words import DASH, MEASURES, evidence, layer_of, shown
+from app.health_words import DASH, MEASURES, evidence, layer_of, missing, not_measured, shown
 from app.views.messages import show_error
 from encoder.errors import Llm2CompError
 
@@ -45,19 +45,21 @@ _NUMBERS = (
     "ann_recall",
 )
 _CHART_PX = 360
+_CHOOSER_PX = 250
 
 
 def draw_spectrum(opened: session.Opened, first: health_session.FirstLook) -> None:
     """The spectrum beside that of random directions, and of another corpus."""
-    view_box, centred_box, other_box = st.columns([5, 2, 4], vertical_alignment="bottom")
+    # They go on to a second line where there is little room, instead of being cut.
+    controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     st.session_state.setdefault(_VIEW, VIEWS[0])
     st.session_state.setdefault(_CENTRED, True)
-    view = view_box.segmented_control(
+    view = controls.segmented_control(
         "Spectrum", VIEWS, key=_VIEW, format_func=_VIEW_NAMES.__getitem__, help=_VIEW_HELP
     )
-    is_centred = centred_box.toggle("Centred", key=_CENTRED, help=_CENTRED_HELP)
+    is_centred = controls.toggle("Centred", key=_CENTRED, help=_CENTRED_HELP)
     layers = [layer_of(_name(), first.diagnosis)]
-    with other_box:
+    with controls:
         other = _draw_other(opened)
     if other:
         number = health_session.version_of(other)
@@ -118,6 +120,7 @@ def _draw_other(opened: session.Opened) -> str:
         on_change=_take_other,
         placeholder="another corpus or version" if others else "there is no other corpus",
         disabled=not others,
+        width=_CHOOSER_PX,
         help="Another corpus: the same texts by another encoder, or by another stage of training. Or an older version "
         "of this one, of the same encoder: the last three are kept, and those of the last hour. A rebuild with "
         "another encoder or transformation keeps none; copy the corpus before it.",
@@ -140,8 +143,10 @@ def draw_numbers(diagnosis: "Diagnosis", report: "HealthReport | None") -> None:
         {name: getattr(diagnosis, name, None) for name in _NUMBERS} if report is None else report.measures()
     )
     intervals = {} if report is None else {line.measure: line for line in evidence(report.examination, known)}
-    for start in range(0, len(_NUMBERS), 2):
-        for column, name in zip(st.columns(2), _NUMBERS[start : start + 2], strict=True):
+    # What cannot be told of so few passages is left out; until all is looked at, it may still come.
+    names = [name for name in _NUMBERS if report is None or known.get(name) is not None]
+    for start in range(0, len(names), 2):
+        for column, name in zip(st.columns(2), names[start : start + 2], strict=False):
             label, help_text = MEASURES[name]
             value = shown(name, known.get(name))
             if name == "effective_rank_centred":
@@ -154,6 +159,7 @@ def draw_numbers(diagnosis: "Diagnosis", report: "HealthReport | None") -> None:
 def draw_evidence(report: "HealthReport") -> None:
     """All measures, with intervals and what would be healthy."""
     found = report.examination
+    every = evidence(found, report.measures())
     lines = [
         {
             "Measure": line.label,
@@ -163,10 +169,12 @@ def draw_evidence(report: "HealthReport") -> None:
             "State": line.state or "",
             "What it is": line.help,
         }
-        for line in evidence(found, report.measures())
+        for line in every
+        if line.is_measured
     ]
-    if found.intervals.refused:
-        st.text(found.intervals.refused)
+    said = [*missing(found), not_measured(every)]
+    if any(said):
+        st.text(" ".join(filter(None, said)))
     st.dataframe(
         pd.DataFrame(lines),
         hide_index=True,

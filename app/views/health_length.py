@@ -21,7 +21,7 @@ def draw_lengths(opened: session.Opened) -> None:
     st.text(found.sentence)
     if len(found.bins) < 2:
         return
-    chart, table = st.columns(2, gap="medium")
+    chart, table = st.columns([2, 3], gap="medium")
     labels = [length_name(each) for each in found.bins]
     with chart:
         figure = bar_figure(

@@ -76,7 +76,7 @@ def _refusal(whole: Covariance, groups: list[Covariance]) -> str:
     least = max(LEAST_ROWS_A_DIMENSION * whole.dimension, _LEAST_IN_GROUP * len(groups))
     if not groups or whole.n < least:
         return (
-            f"{whole.n:,} rows are too few for intervals of ranks in {whole.dimension:,} dimensions: "
+            f"{whole.n:,} {'row is' if whole.n == 1 else 'rows are'} too few for intervals of ranks in {whole.dimension:,} dimensions: "
             f"they need {least:,}."
         )
     return ""

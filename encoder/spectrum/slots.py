@@ -294,12 +294,21 @@ def _sentence(
     first += f" (mean cosine {alike:.2f})."
     if centred is None:
         return first
-    shared = _off_diagonal(centred)
-    words = "much the same" if shared >= _MUCH else "partly the same" if shared >= _LITTLE else "different"
-    return (
-        f"{first} What differs from text to text is {words} in each: mean cosine {shared:.2f} without what "
-        "each has in every text."
+    return f"{first} {_without_constants(centred, groups)}"
+
+
+def _without_constants(centred: NDArray[np.float64], groups: tuple[tuple[int, ...], ...]) -> str:
+    """What tells texts apart, of those that carry the same direction, or of all where none do."""
+    shared = min(
+        (_off_diagonal(centred[np.ix_(group, group)]) for group in groups), default=_off_diagonal(centred)
     )
+    words = "much the same" if shared >= _MUCH else "partly the same" if shared >= _LITTLE else "different"
+    facts = f"mean cosine {shared:.2f} without the part that is in every text"
+    if groups and shared < _MUCH:
+        return f"Most of that direction is in every text and tells none apart; the rest, which does, is {words} in each ({facts})."
+    if groups:
+        return f"What tells texts apart is much the same in each too ({facts})."
+    return f"{'But what' if shared >= _LITTLE else 'What'} tells texts apart is {words} in each ({facts})."
 
 
 def named(slots: tuple[int, ...]) -> str:

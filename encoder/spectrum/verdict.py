@@ -245,11 +245,16 @@ def _of_duplicates(equal: Duplicates | None, near: Duplicates | None) -> list[Fi
     return found
 
 
+def rows_for_verdict(diagnosis: Diagnosis) -> int:
+    """Rows from which on a space of so many dimensions can be called healthy; a collapse shows in fewer."""
+    return max(LEAST_ROWS, diagnosis.dimension)
+
+
 def _too_few(diagnosis: Diagnosis) -> str:
     if not diagnosis.n:
         broken = diagnosis.zero_rows + diagnosis.non_finite_rows
         return f"Cannot tell: {f'none of {broken:,} vectors has a direction' if broken else 'there are no vectors'}."
-    needed = max(LEAST_ROWS, diagnosis.dimension)
+    needed = rows_for_verdict(diagnosis)
     vectors = "1 vector is" if diagnosis.n == 1 else f"{diagnosis.n:,} vectors are"
     return f"Cannot tell: {vectors} too few for {diagnosis.dimension:,} dimensions; give at least {needed:,}."
 

@@ -217,4 +217,39 @@ def test_an_empty_file_cannot_be_told(capsys, tmp_path):
     np.save(tmp_path / "v.npy", np.zeros((0, 4), np.float32))
     code, out, _ = run(capsys, tmp_path / "v.npy", "--html", tmp_path / "h.html")
     assert code == 0 and out.startswith("Cannot tell: there are no vectors.")
-    assert "There is nothing to draw." in (tmp_path / "h.html").read_text()
+    html = (tmp_path / "h.html").read_text()
+    assert "<svg" not in html and "A verdict takes 50 vectors" in html
+    assert "Not measured here: Effective rank," in html and "<td>Effective rank" not in html
+
+
+@pytest.mark.parametrize("rows", [1, 10])
+def test_few_rows_say_what_is_missing_and_only_what_is_measured(capsys, tmp_path, rows):
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(rows, 64)))
+    code, out, _ = run(capsys, tmp_path / "v.npy", "--html", tmp_path / "h.html")
+    assert code == 0 and out.startswith("Cannot tell: ")
+    assert (
+        f"A verdict takes 64 vectors, as many as there are dimensions and 50 at least: {64 - rows} more"
+        in out
+    )
+    assert (
+        f"{rows} row{' is' if rows == 1 else 's are'} too few for intervals" in out and "they need 192" in out
+    )
+    table = out.partition("measure")[2].partition("Not measured here:")[0].splitlines()[1:]
+    assert table and "95 %" not in out
+    for line in table:
+        assert line.split("  ", 1)[1].split()[0] != "\u2013"
+    assert "<svg" not in (tmp_path / "h.html").read_text()
+
+
+def test_in_a_pipe_nothing_of_a_table_is_cut(capsys, healthy):
+    steps = "drop:2+whiten:0.05+pca:10"
+    long = healthy.with_name(f"{'long' * 20}.npy")
+    healthy.rename(long)
+    _, out, _ = run(capsys, long, "--what-if", steps, "--against", long)
+    assert "\u2026" not in out
+    lines = out.splitlines()
+    (titles,) = (line for line in lines if line.startswith("What if"))
+    assert titles.endswith("Known items found first  Change") and any(
+        line.startswith(steps) for line in lines
+    )
+    assert max(map(len, lines)) > 120

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app import jobs
+from app import jobs, session
 from app.health_words import STATE_WORDS
 from indexer.annotations.tags import add_tag, remove_tag
 from indexer.collection import Collection
@@ -106,6 +106,11 @@ def test_one_passage_cannot_tell(space):
     test = space(healthy(n=1))
     assert verdict(test) == "**Cannot tell**"
     assert "1 vector is too few" in text_of(test)
+    assert "The spectrum of 1 vector says nothing; it takes 50 at least." in text_of(test)
+    assert "\u2013" not in [metric.value for metric in test.metric]
+    assert "A verdict takes 50 vectors" in text_of(test) and "Not measured here: Effective rank," in text_of(
+        test
+    )
     for part in ("what_if", "hubs", "duplicates", "outliers", "length", "memory"):
         assert not closer(test, part).exception
         assert "could not be drawn" not in text_of(test)
@@ -240,6 +245,33 @@ def test_an_unknown_corpus_to_lay_over_is_named(space):
     test = space(healthy(), c2="nosuch")
     assert "no corpus is called 'nosuch' here" in text_of(test)
     assert verdict(test) == "**Healthy**"
+
+
+def test_looks_that_encode_wait_for_their_turn_at_every_call(space, monkeypatch):
+    """No other call could encode at that moment, and between two calls another may."""
+    held = []
+
+    def noting(name):
+        plain = getattr(ByLastWord, name)
+
+        def encode(self, texts, **options):
+            held.append((name, not session._encoding.acquire(blocking=False)))
+            return plain(self, texts, **options)
+
+        monkeypatch.setattr(ByLastWord, name, encode)
+
+    monkeypatch.setattr("indexer.known_items._LEAST_CHARACTERS", 1)
+    test = space(healthy(), title="a title")
+    for name in ("encode_memory", "encode_document", "encode_query"):
+        noting(name)
+    button(closer(test, "memory"), "health_memory").click().run()
+    memory = len(held)
+    test.session_state["what_if_known"] = True
+    button(closer(test, "what_if"), "what_if_try").click().run()
+    assert memory == 4 and {name for name, _ in held} == {"encode_memory", "encode_document", "encode_query"}
+    assert all(is_held for _, is_held in held)
+    assert session._encoding.acquire(blocking=False)
+    session._encoding.release()
 
 
 def test_an_older_version_is_laid_over(space, library_home):

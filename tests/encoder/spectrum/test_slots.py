@@ -122,7 +122,9 @@ def test_the_same_content_behind_different_constants_shows_when_they_are_taken_o
     assert report.within_centred[apart].min() > 0.999
     assert report.groups == ()
     assert "No two of the 4 memory tokens carry the same direction" in report.sentence
-    assert "What differs from text to text is much the same in each: mean cosine 1.00" in report.sentence
+    assert report.sentence.endswith(
+        "But what tells texts apart is much the same in each (mean cosine 1.00 without the part that is in every text)."
+    )
     assert min(slot.constant_share for slot in report.slots) > 0.9
 
 
@@ -141,6 +143,19 @@ def test_two_groups_are_named_apart():
     report = examine_slots(memory)
     assert report.groups == ((0, 1, 2), (3, 4))
     assert report.sentence.startswith("Memory tokens 1-3 carry the same direction, and so do 4 and 5 (")
+
+
+def test_what_points_one_way_may_tell_texts_apart_all_the_same():
+    content, constant = _random(400, 3, 32), 60 * np.eye(32)[0]
+    report = examine_slots(np.concatenate([content + constant, _random(400, 1, 32, seed=3)], axis=1))
+    assert report.groups == ((0, 1, 2),)
+    assert (
+        "Most of that direction is in every text and tells none apart; the rest, which does, is different in each"
+        in (report.sentence)
+    )
+    twice = examine_slots(np.concatenate([content[:, :1]] * 2 + [content[:, 1:]], axis=1))
+    assert twice.groups == ((0, 1),)
+    assert "What tells texts apart is much the same in each too (mean cosine 1.00" in twice.sentence
 
 
 def test_independent_memory_tokens_are_different():
