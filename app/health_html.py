@@ -12,6 +12,8 @@ from app.health_text import origin_line, row_name
 from app.health_words import (
     DASH,
     MEASURES,
+    TEMPERATURE_COLUMNS,
+    TEMPERATURE_HELP,
     TRIAL_COLUMNS,
     evidence,
     layer_of,
@@ -19,6 +21,8 @@ from app.health_words import (
     not_measured,
     random_layer,
     shown,
+    temperature_cells,
+    temperature_sentence,
     trial_cells,
 )
 from app.palette import STATE_COLOURS
@@ -71,6 +75,7 @@ def health_html(report: "HealthReport", other: "HealthReport | None" = None) -> 
         _duplicates(report),
         _lengths(report),
         _memory(report),
+        _temperatures(report),
         _trials(report),
         _list("Notes", report.notes),
         "</body></html>\n",
@@ -199,6 +204,16 @@ def _memory(report: "HealthReport") -> str:
         f"<h2>Memory tokens</h2><p>{_text(report.memory.sentence)}</p>"
         + _table(titles, rows)
         + _ordered(slot_layers(report.memory), slot_sentence(report.memory))
+    )
+
+
+def _temperatures(report: "HealthReport") -> str:
+    if report.temperatures is None:
+        return ""
+    return (
+        f"<h2>Temperatures of attention</h2><p>{_text(temperature_sentence(report.temperatures))}</p>"
+        + _table(TEMPERATURE_COLUMNS, temperature_cells(report.temperatures))
+        + f"<p><small>{_text(TEMPERATURE_HELP)}</small></p>"
     )
 
 

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from encoder.spectrum.reference import Reference
     from encoder.spectrum.verdict import Verdict
     from encoder.spectrum.what_if import WhatIf
+    from encoder.temperature import Sweep
     from indexer.health.memory import MemoryLook
     from indexer.health.report import HealthReport
 
 MOST_ROWS = 100_000  # the command looks at all; a page must not keep people waiting
 MEMORY_TEXTS = 200
 CUT_TEXTS = 60
+TEMPERATURE_TEXTS = 60
 KNOWN_ITEMS = 200
 _FIRST_PAIR_ROWS = 2_000  # for the first word
 _PAIR_ROWS = 10_000
@@ -164,6 +166,25 @@ def cut_lengths(opened: session.Opened) -> "list[SameTextLength]":
     return session.derived(
         opened, "health cut", scope_key(opened), lambda: cut_report(_looker(opened), rows, most=CUT_TEXTS)
     )
+
+
+def temperatures(opened: session.Opened) -> "Sweep":
+    """What sharper attention would do, by encoding passages at each temperature; no query is encoded meanwhile.
+
+    Raises:
+        Llm2CompError: there are too few passages, the encoder is gone, or it takes no temperature.
+    """
+    from encoder.temperature import TEMPERATURES
+    from indexer.health.temperatures import temperature_report
+
+    rows = rows_of(opened)
+
+    def make() -> "Sweep":
+        return session.encode_alone(
+            lambda: temperature_report(opened.searcher, rows, TEMPERATURES, most=TEMPERATURE_TEXTS)
+        )
+
+    return session.derived(opened, "health temperatures", scope_key(opened), make)
 
 
 def memory(opened: session.Opened) -> "MemoryLook":

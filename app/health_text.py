@@ -8,11 +8,14 @@ from app.formats import count, plural
 from app.health_words import (
     DASH,
     MEASURES,
+    TEMPERATURE_COLUMNS,
     TRIAL_COLUMNS,
     evidence,
     missing,
     not_measured,
     shown,
+    temperature_cells,
+    temperature_sentence,
     trial_cells,
 )
 from app.output import print_table, write_lines
@@ -58,6 +61,12 @@ def print_report(report: "HealthReport", other: "HealthReport | None" = None) ->
         _print_whole(
             [TableColumn(TRIAL_COLUMNS[0]), *(TableColumn(title, "right") for title in TRIAL_COLUMNS[1:])],
             [trial_cells(trial) for trial in report.what_if],
+        )
+    if report.temperatures:
+        write_lines(["", f"temperatures of attention: {temperature_sentence(report.temperatures)}"])
+        _print_whole(
+            [TableColumn(title, "right") for title in TEMPERATURE_COLUMNS],
+            temperature_cells(report.temperatures),
         )
     if found.verdict.advice:
         write_lines(["", "what to do:", *(f"  - {advice}" for advice in found.verdict.advice)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.curves import Layer
 from app.formats import count
@@ -10,6 +11,9 @@ from encoder.spectrum.examination import Examination
 from encoder.spectrum.intervals import Interval
 from encoder.spectrum.verdict import Finding, State, rows_for_verdict
 from encoder.spectrum.what_if import Gain, Share, WhatIf
+
+if TYPE_CHECKING:
+    from encoder.temperature import Sweep
 
 DASH = "\u2013"
 STATE_ICONS: dict[State, str] = {
@@ -242,6 +246,42 @@ def trial_cells(trial: WhatIf) -> list[str]:
         _share(trial.recall_at_1),
         DASH if trial.spec == "none" else _gain(trial.gain_at_1),
     ]
+
+
+TEMPERATURE_COLUMNS = (
+    "Temperature",
+    "Mean cosine",
+    "Effective rank",
+    "Longest less shortest",
+    "Halves found",
+    "Change",
+)
+TEMPERATURE_HELP = (
+    "The temperature divides all scores of attention; 1 is as trained, below 1 is sharper. Longest less shortest: mean "
+    "cosine among the longest passages minus that among the shortest, above 0 long ones crowd. Halves found: first halves "
+    "of passages that find their second half among the first 10. Nothing is stored; an encoder takes a temperature by "
+    "?temperature= after its name."
+)
+
+
+def temperature_cells(sweep: "Sweep") -> list[list[str]]:
+    """The lines of the table of temperatures, under `TEMPERATURE_COLUMNS`."""
+    return [
+        [
+            f"{row.temperature:g}",
+            shown("mean_cosine", row.mean_cosine),
+            shown("effective_rank", row.effective_rank_centred),
+            shown("mean_cosine", row.lengths.collapse),
+            shown("first_direction", row.recall),
+            _gain(row.gain) if at else DASH,
+        ]
+        for at, row in enumerate(sweep.rows)
+    ]
+
+
+def temperature_sentence(sweep: "Sweep") -> str:
+    """On how many texts the temperatures were tried."""
+    return f"Tried on {count(sweep.n)} passages, {count(sweep.halves)} of them long enough to be cut in two."
 
 
 def gain_words(gain: Gain | None) -> str:

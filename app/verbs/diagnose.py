@@ -10,6 +10,7 @@ from encoder.errors import InputError, UsageError
 if TYPE_CHECKING:
     from app.job_meter import JobMeter
     from encoder.spectrum.requirements import Failure
+    from indexer.health.examine import Parts
     from indexer.health.report import HealthReport
 
 _EXAMPLES = """
@@ -60,6 +61,15 @@ def add_parser(subparsers: Any) -> None:
         help="try a transformation: centre, drop:M, whiten, cut:D, pca:D, joined by +; repeatable. "
         "Encodes 500 passages to see what is found then",
     )
+    seen.add_argument(
+        "--temperatures",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="T",
+        help="try these temperatures of attention, 0.1 to 2, beside the first of them: 1 0.95 0.9. "
+        "Encodes 200 passages at each",
+    )
     parser.add_argument(
         "--require",
         action="append",
@@ -101,10 +111,12 @@ def _check(args: argparse.Namespace) -> None:
     """
     from app.verbs.outfile import check_new
     from encoder.spectrum.transforms import parse_steps
+    from indexer.health.temperatures import check_temperatures
 
     where = f"llm2comp diagnose {args.target}"
     for spec in args.what_if:
         parse_steps(spec)
+    check_temperatures(args.temperatures)
     if args.seed < 0:
         raise UsageError(f"the seed is {args.seed}", where, "give a whole number from 0")
     if not Path(args.target).is_dir() and (args.where or args.topic):
@@ -145,7 +157,7 @@ def _examined(
     from indexer.health.vector_files import ENDINGS, open_vectors
 
     path = Path(target)
-    wanted = Parts(lengths=False) if is_other else Parts(memory=args.memory, what_if=tuple(args.what_if))
+    wanted = Parts(lengths=False) if is_other else _parts(args)
     if path.is_dir():
         from indexer.collection import Collection
         from indexer.search import Searcher
@@ -163,6 +175,14 @@ def _examined(
         )
     source = open_vectors(path, "" if is_other else args.column)
     return examine_vectors(source, parts=wanted, seed=args.seed, report=meter.report)
+
+
+def _parts(args: argparse.Namespace) -> "Parts":
+    from indexer.health.examine import Parts
+
+    return Parts(
+        memory=args.memory, what_if=tuple(args.what_if), temperatures=tuple(dict.fromkeys(args.temperatures))
+    )
 
 
 def _other(args: argparse.Namespace, meter: "JobMeter") -> "HealthReport | None":

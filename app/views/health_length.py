@@ -1,5 +1,7 @@
 """Length on the page Health: whether long passages crowd together, over the corpus and with the same texts cut."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import streamlit as st
 
@@ -8,10 +10,19 @@ from app.charts import PLOTLY_CONFIG, bar_figure
 from app.formats import count
 from app.health_curves import length_layers, length_name, length_sentence
 from app.health_session import is_dark
-from app.health_words import shown
+from app.health_words import (
+    TEMPERATURE_COLUMNS,
+    TEMPERATURE_HELP,
+    shown,
+    temperature_cells,
+    temperature_sentence,
+)
 from app.views.health_evidence import draw_ordered
 
-_CUT = "health_cut_asked"
+if TYPE_CHECKING:
+    from encoder.spectrum.length_bias import LengthReport
+
+_CUT, _TEMPERATURES = "health_cut_asked", "health_temperatures_asked"
 
 
 def draw_lengths(opened: session.Opened) -> None:
@@ -19,8 +30,13 @@ def draw_lengths(opened: session.Opened) -> None:
     with st.spinner("Counting tokens …", show_time=True):
         found = health_session.lengths(opened)
     st.text(found.sentence)
-    if len(found.bins) < 2:
-        return
+    if len(found.bins) > 1:
+        _draw_bins(found)
+    _draw_cut(opened)
+    _draw_temperatures(opened)
+
+
+def _draw_bins(found: "LengthReport") -> None:
     chart, table = st.columns([2, 3], gap="medium")
     labels = [length_name(each) for each in found.bins]
     with chart:
@@ -58,7 +74,6 @@ def draw_lengths(opened: session.Opened) -> None:
             },
         )
     draw_ordered(length_layers(found), length_sentence(found), "health_length_spectra")
-    _draw_cut(opened)
 
 
 def _draw_cut(opened: session.Opened) -> None:
@@ -92,3 +107,30 @@ def _draw_cut(opened: session.Opened) -> None:
     st.dataframe(
         pd.DataFrame(rows), hide_index=True, height="content", width="content", key="health_cut_table"
     )
+
+
+def _draw_temperatures(opened: session.Opened) -> None:
+    st.caption(
+        "Attention mixes the tokens of a long text more. A temperature below 1 sharpens it, without training."
+    )
+    asked = (str(opened.collection.path), opened.version)
+    if st.button(
+        "Try temperatures",
+        icon=":material/thermostat:",
+        key="health_temperatures",
+        help=f"Encodes {health_session.TEMPERATURE_TEXTS} passages at four temperatures, whole and in halves; about half "
+        "a minute, in which no question is answered.",
+    ):
+        st.session_state[_TEMPERATURES] = asked
+    if st.session_state.get(_TEMPERATURES) != asked:
+        return
+    with st.spinner("Encoding …", show_time=True):
+        found = health_session.temperatures(opened)
+    st.dataframe(
+        pd.DataFrame(temperature_cells(found), columns=list(TEMPERATURE_COLUMNS)),
+        hide_index=True,
+        height="content",
+        width="content",
+        key="health_temperature_table",
+    )
+    st.caption(f"{temperature_sentence(found)} {TEMPERATURE_HELP}")

@@ -17,6 +17,7 @@ from indexer.health.lengths import length_report
 from indexer.health.memory import memory_report
 from indexer.health.passages import drawn, named
 from indexer.health.report import HealthReport, Listed, NamedGroup, NamedRow, Origin
+from indexer.health.temperatures import check_temperatures, temperature_report
 from indexer.health.vector_files import VectorSource
 from indexer.known_items import known_items
 from indexer.progress import JobProgress, Report, silent
@@ -42,6 +43,7 @@ class Parts:
         lengths: whether long passages crowd together, by the encoder's tokens.
         memory: also the memory tokens, by encoding a sample of the passages again.
         what_if: transformations to try, such as "centre+drop:1".
+        temperatures: of attention to try, by encoding a sample of the passages at each; the first is compared with.
         has_known_items: tries them on known items as well, which encodes some hundred passages.
         pair_rows: rows whose pairs and neighbours are looked at.
     """
@@ -49,6 +51,7 @@ class Parts:
     lengths: bool = True
     memory: bool = False
     what_if: tuple[str, ...] = ()
+    temperatures: tuple[float, ...] = ()
     has_known_items: bool = True
     pair_rows: int = PAIR_ROWS
 
@@ -124,6 +127,10 @@ def examine_chosen(
         listed=listed(found, name),
         lengths=looked_at(lambda: length_report(searcher, row_ids, seed=seed), parts.lengths),
         memory=looked_at(lambda: memory_report(searcher, row_ids, seed=seed, report=report), parts.memory),
+        temperatures=looked_at(
+            lambda: temperature_report(searcher, row_ids, parts.temperatures, seed=seed, report=report),
+            bool(parts.temperatures),
+        ),
         what_if=_trials(searcher, row_ids, parts, seed, report, notes),
         notes=tuple(notes),
     )
@@ -177,6 +184,8 @@ def examine_vectors(
     _check_trials(parts, source.dimension)
     found = _examined(_given(source), parts, seed, report)
     notes = ["A file has no texts, so there are no memory tokens to look at."] if parts.memory else []
+    if parts.temperatures:
+        notes.append("A file has no texts to encode at other temperatures.")
     trials: list[WhatIf] = []
     if parts.what_if:
         trials = what_if(_file_sample(source, seed), parts.what_if, seed=seed)
@@ -271,7 +280,8 @@ def _trials(
 
 
 def _check_trials(parts: Parts, dimension: int) -> None:
-    """Refuses impossible transformations before minutes of work, not after them."""
+    """Refuses impossible trials before minutes of work, not after them."""
+    check_temperatures(parts.temperatures)
     for spec in parts.what_if:
         check_steps(parse_steps(spec), dimension)
 

@@ -8,6 +8,7 @@ from encoder.spectrum.examination import Examination, examination_to_json
 from encoder.spectrum.length_bias import LengthReport, length_report_to_json
 from encoder.spectrum.slots import SlotReport, slot_report_to_json
 from encoder.spectrum.what_if import WhatIf
+from encoder.temperature import Sweep, sweep_to_json
 
 FORMAT = 1
 
@@ -92,6 +93,7 @@ class HealthReport:
     listed: Listed
     lengths: LengthReport | None = None  # None where there are no texts, or no encoder to count their tokens
     memory: SlotReport | None = None
+    temperatures: Sweep | None = None
     what_if: tuple[WhatIf, ...] = ()  # "none" first; empty where nothing was tried
     notes: tuple[str, ...] = ()  # what could not be looked at, and why
 
@@ -110,6 +112,7 @@ def report_to_json(report: HealthReport) -> dict[str, Any]:
         "rows": asdict(report.listed),
         "lengths": None if report.lengths is None else length_report_to_json(report.lengths),
         "memory": None if report.memory is None else slot_report_to_json(report.memory),
+        "temperatures": None if report.temperatures is None else sweep_to_json(report.temperatures),
         "what_if": what_if_to_json(report.what_if),
         "notes": list(report.notes),
     }

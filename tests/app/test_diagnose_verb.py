@@ -187,6 +187,44 @@ def test_the_spectra_by_length_are_in_the_html_and_the_json(capsys, tmp_path, mo
         ElementTree.fromstring(picture.split("</svg>")[0] + "</svg>")
 
 
+def test_temperatures_are_tried_and_shown_everywhere(capsys, tmp_path, monkeypatch):
+    vectors = np.random.default_rng(3).normal(size=(40, 8))
+    plain, loaded = ByLastWord(vectors), []
+
+    def load(spec="default", **_):
+        loaded.append(spec)
+        # At the other temperature all vectors share a direction.
+        return ByLastWord(vectors + 9 * np.eye(8)[0]) if spec.endswith("?temperature=0.8") else plain
+
+    monkeypatch.setattr("encoder.checkpoint.load_encoder", load)
+    documents = [doc(f"d{at}", " ".join([str(at)] * 20), year=at) for at in range(40)]
+    collection = new_collection(tmp_path / "c", documents, encoder=plain)[0]
+    file = tmp_path / "h.html"
+    code, out, _ = run(capsys, collection.path, "--temperatures", 1, 0.8, 1, "--html", file)
+    assert code == 0 and [spec.partition("?")[2] for spec in loaded if "?" in spec] == [
+        "temperature=1",
+        "temperature=0.8",
+    ]
+    assert "Tried on 40 passages, 40 of them long enough to be cut in two." in out
+    table = [line.split() for line in out.partition("Halves found")[2].splitlines()[1:3]]
+    assert [line[0] for line in table] == ["1", "0.8"] and float(table[1][1]) > 0.8 > float(table[0][1])
+    assert "<h2>Temperatures of attention</h2>" in file.read_text() and "<td>0.8</td>" in file.read_text()
+    told = json.loads(run(capsys, collection.path, "--temperatures", 0.8, "--json")[1])["temperatures"]
+    assert (told["n"], [row["temperature"] for row in told["rows"]]) == (40, [0.8])
+    assert told["rows"][0]["mean_cosine"] == pytest.approx(float(table[1][1]), abs=1e-3)
+
+
+def test_temperatures_that_cannot_be_tried_are_said(capsys, collection, healthy):
+    code, out, err = run(capsys, collection.path, "--temperatures", 1, 7)
+    assert (code, out) == (2, "") and "temperature" in err
+    code, out, _ = run(capsys, collection.path, "--temperatures", 1, 0.9)
+    assert code == 0 and "note: 2 of 90 texts have 16 tokens" in out
+    code, out, _ = run(capsys, healthy, "--temperatures", 1)
+    assert code == 0 and "note: A file has no texts to encode at other temperatures." in out
+    code, out, _ = run(capsys, collection.path, "--where", "year > 500", "--temperatures", 1)
+    assert code == 0 and "note: there is no passage to try a temperature on" in out
+
+
 def test_files_are_not_replaced_unasked(capsys, healthy, tmp_path):
     file = tmp_path / "h.html"
     file.write_text("mine")

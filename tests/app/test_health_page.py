@@ -220,6 +220,26 @@ def test_length_is_told_in_tokens(space):
     assert not test.exception
 
 
+def test_temperatures_are_tried_when_asked(space, monkeypatch):
+    held = []
+    test = closer(space(healthy()), "length")
+    button(test, "health_temperatures").click().run()
+    assert "0 of 60 texts have 16 tokens" in text_of(test) and not test.exception
+    from encoder import temperature
+
+    monkeypatch.setattr("encoder.temperature._LEAST_HALF", 1)
+    plain = temperature._known_ranks
+
+    def noting(*arguments):
+        held.append(not session._encoding.acquire(blocking=False))
+        return plain(*arguments)
+
+    monkeypatch.setattr("encoder.temperature._known_ranks", noting)
+    test.run()
+    assert test.dataframe[-1].value["Temperature"].tolist() == ["1", "0.95", "0.9", "0.8"]
+    assert "Tried on 60 passages" in text_of(test) and held == [True] * 4
+
+
 def test_a_missing_encoder_leaves_the_verdict(space, monkeypatch):
     from encoder.errors import CheckpointError
 
