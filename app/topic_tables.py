@@ -1,5 +1,6 @@
 """Topics as tables, lines and JSON for the command; pure but for the passages that it looks up."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from indexer.collection import Collection
     from indexer.query.snapshot import Snapshot
     from indexer.topics.current import CurrentTopics
-    from indexer.topics.stored import Topic
+    from indexer.topics.stored import StoredTopics, Topic
     from indexer.topics.tables import TimeTable, ValueTable
 
 Table = tuple[list[TableColumn], list[list[str | Marked]]]
@@ -61,6 +62,27 @@ def summary(current: "CurrentTopics") -> list[str]:
             f"since then: {plural(added, 'passage')} added, placed by their vectors; {count(current.gone)} gone"
         )
     return lines
+
+
+def edit_lines(before: "StoredTopics", after: "StoredTopics", touched: Sequence[int]) -> list[str]:
+    """What a split or merge made of the topics it touched: the table is long, and new topics stand at its end."""
+    old = [topic for number in touched if (topic := before.topic(number)) is not None]
+    known = {topic.number for topic in before.topics}
+    new = [topic for topic in after.topics if topic.number in touched or topic.number not in known]
+    lines = [f"{' and '.join(map(_named, old))} became:"]
+    lines += [f"  {_named(topic)}, {plural(topic.size, 'passage')}" for topic in new]
+    lost = [topic for topic in old if topic.label != topic.automatic_label]
+    kept = {topic.label for topic in new}
+    lines += [
+        f"the name {topic.label!r} was that of the whole; name the parts with --rename"
+        for topic in lost
+        if topic.label not in kept
+    ]
+    return lines
+
+
+def _named(topic: "Topic") -> str:
+    return f"{topic.number} {topic.label!r}"
 
 
 def as_json(current: "CurrentTopics") -> dict[str, Any]:

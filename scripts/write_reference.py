@@ -155,7 +155,8 @@ def _verb(parser: argparse.ArgumentParser) -> str:
 
 
 def _argument(action: argparse.Action) -> str:
-    name = str(action.metavar or action.dest)
+    metavar = action.metavar or action.dest
+    name = metavar if isinstance(metavar, str) else " ".join(metavar)
     return {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} ..."}.get(str(action.nargs), name)
 
 

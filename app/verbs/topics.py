@@ -1,6 +1,8 @@
 """`llm2comp topics`: groups of passages with key phrases; found, shown, compared with metadata, edited."""
 
 import argparse
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +57,13 @@ def add_parser(subparsers: Any) -> None:
     seen.add_argument("--list", action="store_true", help="the runs and their versions")
     seen.add_argument("--id", metavar="ID", help="the run meant (default: the current one)")
     seen.add_argument("--version", metavar="NAME", help="the edited version meant, or to begin")
-    seen.add_argument("--show", type=int, metavar="NUMBER", help="one topic: phrases and passages")
+    seen.add_argument("--show", metavar="TOPIC", help="one topic, by number or label: phrases and passages")
     seen.add_argument("--by", metavar="COLUMN", help="topics by the values of a column")
     seen.add_argument("--over-time", metavar="COLUMN", help="topics by date")
     edited = parser.add_argument_group("edits (the automatic run stays as it is; they go to a version)")
-    edited.add_argument("--rename", nargs=2, metavar=("NUMBER", "LABEL"), help="give a topic a name")
-    edited.add_argument("--merge", type=int, nargs="+", metavar="NUMBER", help="make one topic of several")
-    edited.add_argument("--split", type=int, nargs=2, metavar=("NUMBER", "PARTS"), help="split a topic")
+    edited.add_argument("--rename", nargs=2, metavar=("TOPIC", "LABEL"), help="give a topic a name")
+    edited.add_argument("--merge", nargs="+", metavar="TOPIC", help="make one topic of several")
+    edited.add_argument("--split", nargs=2, metavar=("TOPIC", "PARTS"), help="split a topic")
     edited.add_argument(
         "--assign-noise", type=float, metavar="COSINE", help="give noise that is so near to the nearest topic"
     )
@@ -87,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     searcher = Searcher(collection).held()
     if args.show is not None or args.by is not None or args.over_time is not None:
         return _look(args, searcher)
+    if any(getattr(args, name) is not None for name in _EDITS):
+        return _show(args, searcher, *_edited(args, searcher))
     return _show(args, searcher, _asked(args, searcher))
 
 
@@ -113,13 +117,11 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _asked(args: argparse.Namespace, searcher: "Searcher") -> "StoredTopics":
-    """The topics that are to be shown: new, edited, chosen or only opened."""
+    """The topics that are to be shown: new, chosen or only opened."""
     if args.choose:
         from indexer.topics.versions import choose
 
         choose(searcher.collection, args.id, args.version or "")
-    elif any(getattr(args, name) is not None for name in _EDITS):
-        return _edited(args, searcher)
     elif args.id is None and args.version is None:
         return _made(args, searcher)
     return _opened(args, searcher)
@@ -147,30 +149,45 @@ def _made(args: argparse.Namespace, searcher: "Searcher") -> "StoredTopics":
         )
 
 
-def _edited(args: argparse.Namespace, searcher: "Searcher") -> "StoredTopics":
+def _edited(args: argparse.Namespace, searcher: "Searcher") -> tuple["StoredTopics", list[str]]:
+    """The topics after an edit, and what it made of those it touched."""
+    from app.output import write_note
+    from app.topic_names import named_elsewhere, number_of
+    from app.topic_tables import edit_lines
     from indexer.topics.edits import DEFAULT_NAME, Editor
     from indexer.topics.versions import current_run, open_topics, read_version
 
-    base, version = (args.id, "") if args.id else current_run(searcher.collection)
+    collection = searcher.collection
+    base, version = (args.id, "") if args.id else current_run(collection)
     name = args.version or version or DEFAULT_NAME
-    begun = read_version(searcher.collection, base, name).edits
-    editor = Editor(searcher, open_topics(searcher.collection, base, name if begun else ""), name)
+    begun = read_version(collection, base, name).edits
+    before = open_topics(collection, base, name if begun else "")
+    named = (args.rename or ())[:1] or args.merge or (args.split or ())[:1]
+    numbers = [number_of(text, before, collection) for text in named]
+    if not args.quiet:
+        for note in named_elsewhere(numbers, before, collection):
+            write_note(note)
+    editor = Editor(searcher, before, name)
     if args.rename is not None:
-        return editor.rename(_number(args.rename[0]), args.rename[1])
+        return editor.rename(numbers[0], args.rename[1]), []
     if args.merge is not None:
-        return editor.merge(args.merge)
-    if args.split is not None:
-        return editor.split(*args.split, seed=args.seed)
-    return editor.assign_noise(args.assign_noise)
+        after = editor.merge(numbers)
+    elif args.split is not None:
+        after = editor.split(numbers[0], _parts(args.split[1]), seed=args.seed)
+    else:
+        return editor.assign_noise(args.assign_noise), []
+    return after, edit_lines(before, after, numbers)
 
 
-def _number(text: str) -> int:
+def _parts(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise InputError(f"{text[:40]!r} is no topic number", "--rename", "write --rename NUMBER LABEL")
+        raise InputError(f"{text[:40]!r} is no number of parts", "--split", "write --split TOPIC PARTS")
     return int(text)
 
 
-def _show(args: argparse.Namespace, searcher: "Searcher", topics: "StoredTopics") -> int:
+def _show(
+    args: argparse.Namespace, searcher: "Searcher", topics: "StoredTopics", told: Sequence[str] = ()
+) -> int:
     from app import topic_tables
     from app.output import print_json, print_table, write_lines
     from indexer.topics.current import current_topics
@@ -180,7 +197,7 @@ def _show(args: argparse.Namespace, searcher: "Searcher", topics: "StoredTopics"
         print_json(topic_tables.as_json(current))
         return 0
     print_table(*topic_tables.overview(current))
-    write_lines(topic_tables.summary(current))
+    write_lines([*topic_tables.summary(current), *told])
     _note_if_not_current(args, searcher, topics)
     return 0
 
@@ -192,10 +209,10 @@ def _note_if_not_current(args: argparse.Namespace, searcher: "Searcher", topics:
 
     if current_run(searcher.collection) == (topics.id, topics.version):
         return
-    version = f" --version {topics.version}" if topics.version else ""
+    version = f" --version {shlex.quote(topics.version)}" if topics.version else ""
     write_note(
         "pages, filters and exports mean another run; make this one current: "
-        f"llm2comp topics {args.collection} --choose --id {topics.id}{version}"
+        f"llm2comp topics {shlex.quote(str(args.collection))} --choose --id {topics.id}{version}"
     )
 
 
@@ -224,8 +241,10 @@ def _look(args: argparse.Namespace, searcher: "Searcher") -> int:
 def _show_one(args: argparse.Namespace, searcher: "Searcher", current: Any) -> int:
     from app import topic_tables
     from app.output import print_json, print_table, write_lines
+    from app.topic_names import number_of
 
-    shown = topic_tables.one_topic(current, args.show, searcher.snapshot)
+    number = number_of(args.show, current.stored, searcher.collection)
+    shown = topic_tables.one_topic(current, number, searcher.snapshot)
     if args.json:
         print_json({"format": 1, **shown})
         return 0

@@ -218,14 +218,20 @@ def apply(collection: Collection, version: Version) -> StoredTopics:
     """
     builds = [edit.build for edit in version.edits if edit.build]
     run = read_run(collection, builds[-1] if builds else version.base)
+    labels = given_labels(version)
+    topics = [_named(topic, labels) for topic in run.topics]
+    return replace(run, id=version.base, version=version.name, edits=len(version.edits), topics=topics)
+
+
+def given_labels(version: Version) -> dict[int, str]:
+    """The names that people gave and that still hold, by the number of the topic."""
     labels: dict[int, str] = {}
     for edit in version.edits:
         if edit.action == "rename":
             labels[edit.topics[0]] = edit.label
         elif edit.action == "split":  # the name was that of the whole
             labels.pop(edit.topics[0], None)
-    topics = [_named(topic, labels) for topic in run.topics]
-    return replace(run, id=version.base, version=version.name, edits=len(version.edits), topics=topics)
+    return labels
 
 
 def _named(topic: Topic, labels: dict[int, str]) -> Topic:

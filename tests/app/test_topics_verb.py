@@ -122,11 +122,48 @@ def test_what_cannot_be_done_is_said(capsys, planted, arguments, code, message):
     assert (found, out) == (code, "") and message in err
 
 
-def test_a_rename_wants_a_number(capsys, planted):
+def test_a_topic_is_named_by_number_or_label(capsys, planted):
+    collection, searcher = planted
+    automatic = build_topics(searcher, method="kmeans", count=4).topic(1).label
+    code, shown = as_json(capsys, collection.path, "--rename", automatic.upper(), "Old stars")
+    assert (code, shown["topics"][1]["label"]) == (0, "Old stars")
+    assert as_json(capsys, collection.path, "--show", "old  STARS", "--version", "edited")[1]["number"] == 1
+    code, shown = as_json(capsys, collection.path, "--merge", "Old stars", "0")
+    assert code == 0 and [topic["number"] for topic in shown["topics"]] == [1, 2, 3]
+    code, _, err = run(capsys, collection.path, "--rename", "two", "x")
+    assert code == 1 and "no topic is called 'two'" in err and "give the number or label" in err
+    for number in ("2", "3"):
+        assert run(capsys, collection.path, "--rename", number, "Twins")[0] == 0
+    code, _, err = run(capsys, collection.path, "--split", "twins", "2")
+    assert code == 1 and "2 topics are called 'twins'" in err and "give a number: 2, 3" in err
+    code, _, err = run(capsys, collection.path, "--split", "2", "many")
+    assert code == 1 and "'many' is no number of parts" in err
+
+
+def test_a_split_of_a_renamed_topic_says_what_became_of_it(capsys, planted):
     collection, searcher = planted
     build_topics(searcher, method="kmeans", count=4)
-    code, _, err = run(capsys, collection.path, "--rename", "two", "x")
-    assert code == 1 and "'two' is no topic number" in err
+    run(capsys, collection.path, "--merge", "0", "1")
+    run(capsys, collection.path, "--rename", "0", "Both of them")
+    code, out, _ = run(capsys, collection.path, "--split", "both of them", "2")
+    told = out[out.index("0 'Both of them' became:") :].splitlines()
+    assert code == 0 and [line.split()[0] for line in told[1:3]] == ["0", "4"]
+    assert all(line.endswith(", 30 passages") for line in told[1:3])
+    assert told[3] == "the name 'Both of them' was that of the whole; name the parts with --rename"
+    code, out, _ = run(capsys, collection.path, "--merge", "2", "3")
+    assert "2 '" in out and " and 3 '" in out and "name the parts" not in out
+
+
+def test_a_name_that_another_version_gave_leads_to_that_version(capsys, planted):
+    collection, searcher = planted
+    build_topics(searcher, method="kmeans", count=4)
+    run(capsys, collection.path, "--rename", "0", "Stars", "--version", "for the report")
+    code, _, err = run(capsys, collection.path, "--split", "stars", "2")
+    assert code == 1 and "no topic is called 'stars'" in err and "add --version 'for the report'" in err
+    code, _, err = run(capsys, collection.path, "--split", "0", "2")
+    assert code == 0 and "topic 0 is called 'Stars' only in the version 'for the report'" in err
+    code, out, err = run(capsys, collection.path, "--split", "stars", "2", "--version", "for the report")
+    assert code == 0 and "0 'Stars' became:" in out and "--version 'for the report'" in err
 
 
 def test_hostile_labels_do_not_command_the_terminal(capsys, planted):
