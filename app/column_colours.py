@@ -17,6 +17,7 @@ from app.map_colours import (
 )
 from encoder.errors import InputError
 from indexer.maps.points import MapPoints
+from indexer.query.row_columns import PREFIX
 from indexer.search import Searcher
 
 TRUST, TOPIC = "trust", "topic"
@@ -28,7 +29,8 @@ def colour_points(searcher: Searcher, points: MapPoints, column: str) -> Colouri
     Args:
         searcher: of the collection.
         points: to colour.
-        column: a metadata column, or "topic", or "trust" where no column has that name; empty for one colour.
+        column: a metadata column, or "topic", or "trust" where no column has that name, else with "derived." before
+            it; empty for one colour.
 
     Raises:
         InputError: there is no such column, or no topics yet.
@@ -37,11 +39,21 @@ def colour_points(searcher: Searcher, points: MapPoints, column: str) -> Colouri
         return one_colour(points.row_ids.size)
     check_column(searcher, column)
     kinds = searcher.collection.settings.filter_columns
-    if column in kinds:
+    computed = computed_column(searcher, column)
+    if not computed:
         return _by_stored(searcher, points.row_ids, column, kinds[column])
-    if column == TRUST:
+    if computed == TRUST:
         return by_trust(points.trust)
-    return by_topic(*topic_numbers(searcher, points.row_ids))
+    numbers, labels = topic_numbers(searcher, points.row_ids)
+    return by_topic(numbers, labels, places=np.stack([points.x, points.y], axis=1))
+
+
+def computed_column(searcher: Searcher, column: str) -> str:
+    """Which computed column a name means, `TOPIC` or `TRUST`; empty for a stored one and for no column."""
+    if column in searcher.collection.settings.filter_columns:
+        return ""
+    plain = column.removeprefix(PREFIX)
+    return plain if plain in (TOPIC, TRUST) else ""
 
 
 def check_column(searcher: Searcher, column: str) -> None:
@@ -51,13 +63,15 @@ def check_column(searcher: Searcher, column: str) -> None:
         InputError: there is no such column, or no topics yet.
     """
     kinds = searcher.collection.settings.filter_columns
-    if column not in (*kinds, TRUST, TOPIC):
+    computed = computed_column(searcher, column)
+    if column not in kinds and not computed:
+        offered = [f"{PREFIX}{name}" if name in kinds else name for name in (TOPIC, TRUST)]
         raise InputError(
             f"there is no column {column[:80]!r}",
             str(searcher.collection.path),
-            f"choose {', '.join([*kinds, TOPIC, TRUST])}",
+            f"choose {', '.join([*kinds, *offered])}",
         )
-    if column == TOPIC and TOPIC not in kinds:
+    if computed == TOPIC:
         from indexer.topics.versions import open_topics
 
         open_topics(searcher.collection)

@@ -1,13 +1,15 @@
 """From the values of a column to one colour number a point, two palettes and a legend; pure arrays.
 
 Colour 0 is always the grey of "no value". Categories are at most 8 colours and a grey for the others, never colour
-alone: the browser names a point's entry when it is pointed at. Numbers are 255 steps of viridis, each step moved in
+alone: the browser names a point's entry when it is pointed at. Topics all have a colour, the same one again only far
+off. Numbers are 255 steps of viridis, each step moved in
 lightness until it can be told from the background.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ Rgb = tuple[int, int, int]
 
 NO_VALUE = 0
 MOST_CATEGORIES = 8
+MOST_TOPICS = 200  # each has a number of its own, and numbers are a byte
 STEPS = 255
 LEAST_CONTRAST = 3.0  # of a point against the page
 
@@ -29,6 +32,9 @@ ON_DARK: Rgb = (23, 22, 20)
 # The two that are added were taken for their distance from the rest.
 _LIGHT = ("0072B2", "D55E00", "009E73", "CC79A7", "C27F00", "3A9BDC", "7A4FB5", "6B5B3A")
 _DARK = ("56B4E9", "E69F00", "009E73", "CC79A7", "F0E442", "D55E00", "A48AE0", "C9B79C")
+# Topics take these too, all 12 before any of them comes again.
+_MORE_LIGHT = ("1B2A7A", "7A1230", "B5179E", "1F5C1A")
+_MORE_DARK = ("4D7DFF", "FF5CE1", "4FD63C", "5FE8D0")
 _GREY_LIGHT, _GREY_DARK = (138, 138, 138), (138, 138, 138)
 _OTHER_LIGHT, _OTHER_DARK = (96, 104, 112), (176, 182, 190)
 
@@ -55,11 +61,19 @@ class Legend:
         title: the column's name, or what was computed.
         entries: categories with their counts; for numbers only "no value", where there is one.
         ends: the two ends of the scale in words; empty for categories.
+        unlisted: categories that have colours and would make the legend too long; named where they are pointed at.
     """
 
     title: str
     entries: tuple[Entry, ...] = ()
     ends: tuple[str, ...] = ()
+    unlisted: tuple[Entry, ...] = ()
+
+    @property
+    def rest(self) -> Entry | None:
+        """One line for all that is not listed; its colour is none of theirs."""
+        points = sum(entry.count for entry in self.unlisted)
+        return Entry(f"{len(self.unlisted)} more, not listed", NO_VALUE, points) if self.unlisted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,7 @@ class Colouring:
 
 def one_colour(n: int) -> Colouring:
     """N points in the first colour, uint8 [N], without a legend."""
-    light, dark = _categorical(1, has_other=False)
+    light, dark = _categorical([0], has_other=False)
     return Colouring(np.ones(n, np.uint8), light, dark, Legend(""))
 
 
@@ -107,29 +121,67 @@ def by_category(values: Sequence[Any], title: str, *, order: Sequence[Any] | Non
 
 
 def by_topic(
-    topics: NDArray[np.int32], labels: Mapping[int, str], *, picked: Sequence[int] = ()
+    topics: NDArray[np.int32],
+    labels: Mapping[int, str],
+    *,
+    picked: Sequence[int] = (),
+    places: NDArray[np.uint16] | None = None,
 ) -> Colouring:
-    """The picked topics in colour, or the 8 largest; grey for the other topics and for no topic; uint8 [N].
+    """The picked topics in colour, or all up to 200; grey for the other topics and for no topic; uint8 [N].
+
+    The 12 largest have 12 colours. Each smaller one takes the colour whose topics lie farthest off, so that the same
+    colour side by side means the same topic; the legend lists the 8 largest.
 
     Args:
         topics: int32 [N], -1 for no topic.
         labels: topic number to its words; a number without words is named by itself.
         picked: topics to colour, the first 8 count.
+        places: uint16 [N, 2], where the points lie; without them the colours come again in turn.
     """
     found, sizes = np.unique(topics[topics >= 0], return_counts=True)
     size_of = dict(zip(found.tolist(), sizes.tolist(), strict=True))
     ranked = sorted(size_of, key=lambda topic: (-size_of[topic], topic))
-    chosen = ([topic for topic in dict.fromkeys(picked) if topic in size_of] or ranked)[:MOST_CATEGORIES]
+    wanted = [topic for topic in dict.fromkeys(picked) if topic in size_of][:MOST_CATEGORIES]
+    chosen = wanted or ranked[:MOST_TOPICS]
     table = np.full(len(found) + 1, len(chosen) + 1, np.uint8)
     table[-1] = NO_VALUE
-    for place, topic in enumerate(chosen):
-        table[np.searchsorted(found, topic)] = place + 1
+    table[np.searchsorted(found, chosen)] = np.arange(1, len(chosen) + 1)
     numbers = table[np.where(topics >= 0, np.searchsorted(found, topics), len(found))]
     entries = [
         Entry(labels.get(topic, f"topic {topic}"), place + 1, size_of[topic])
         for place, topic in enumerate(chosen)
     ]
-    return _with_greys(numbers, entries, "Topic", other_name="other topics", none_name="no topic")
+    middles = None if places is None else _middles(numbers, places, len(chosen))
+    hues = hues_apart(len(chosen), len(_LIGHT) + len(_MORE_LIGHT), middles)
+    return _with_greys(numbers, entries, "Topic", other_name="other topics", none_name="no topic", hues=hues)
+
+
+def hues_apart(n: int, n_hues: int, middles: NDArray[np.float64] | None) -> list[int]:
+    """A hue for each of N topics, largest first: an unused one, then the one that is used farthest off.
+
+    Args:
+        n: topics.
+        n_hues: how many hues there are.
+        middles: float64 [N, 2], where the topics lie; None to take hues in turn.
+    """
+    if middles is None:
+        return [place % n_hues for place in range(n)]
+    nearest = np.full((n, n_hues), np.inf)  # how far off a hue is used, from each topic
+    given = []
+    for place in range(n):
+        hue = int(nearest[place].argmax())  # the first of equals
+        given.append(hue)
+        apart = np.square(middles - middles[place]).sum(axis=1)
+        nearest[:, hue] = np.minimum(nearest[:, hue], apart)
+    return given
+
+
+def _middles(numbers: NDArray[np.uint8], places: NDArray[np.uint16], n: int) -> NDArray[np.float64]:
+    """The median place of each colour number from 1 to n, float64 [n, 2]; uint8 [N] and uint16 [N, 2]."""
+    order = np.argsort(numbers, kind="stable")
+    starts = np.searchsorted(numbers[order], np.arange(1, n + 2))
+    parts = [order[one:other] for one, other in pairwise(starts.tolist())]
+    return np.array([np.median(places[part], axis=0) for part in parts], np.float64).reshape(-1, 2)
 
 
 def by_flag(values: Sequence[bool | None], title: str) -> Colouring:
@@ -199,21 +251,26 @@ def _with_greys(
     *,
     other_name: str,
     none_name: str = "no value",
+    hues: Sequence[int] | None = None,
 ) -> Colouring:
+    """The palettes and the legend of numbers uint8 [N], of which the one after the last entry is "other"."""
     n_chosen = len(entries)
     counts = np.bincount(numbers, minlength=n_chosen + 2).tolist()
+    listed, unlisted = entries[:MOST_CATEGORIES], entries[MOST_CATEGORIES:]
     has_other = counts[n_chosen + 1] > 0
     if has_other:
-        entries = [*entries, Entry(other_name, n_chosen + 1, counts[n_chosen + 1])]
+        listed = [*listed, Entry(other_name, n_chosen + 1, counts[n_chosen + 1])]
     if counts[NO_VALUE]:
-        entries = [*entries, Entry(none_name, NO_VALUE, counts[NO_VALUE])]
-    light, dark = _categorical(n_chosen, has_other=has_other)
-    return Colouring(numbers, light, dark, Legend(title, tuple(entries)))
+        listed = [*listed, Entry(none_name, NO_VALUE, counts[NO_VALUE])]
+    light, dark = _categorical(range(n_chosen) if hues is None else hues, has_other=has_other)
+    return Colouring(numbers, light, dark, Legend(title, tuple(listed), unlisted=tuple(unlisted)))
 
 
-def _categorical(n: int, *, has_other: bool) -> tuple[tuple[Rgb, ...], tuple[Rgb, ...]]:
-    light = (_GREY_LIGHT, *map(_rgb, _LIGHT[:n]), *([_OTHER_LIGHT] if has_other else []))
-    dark = (_GREY_DARK, *map(_rgb, _DARK[:n]), *([_OTHER_DARK] if has_other else []))
+def _categorical(hues: Iterable[int], *, has_other: bool) -> tuple[tuple[Rgb, ...], tuple[Rgb, ...]]:
+    of_light, of_dark = (*_LIGHT, *_MORE_LIGHT), (*_DARK, *_MORE_DARK)
+    given = list(hues)
+    light = (_GREY_LIGHT, *(_rgb(of_light[hue]) for hue in given), *([_OTHER_LIGHT] if has_other else []))
+    dark = (_GREY_DARK, *(_rgb(of_dark[hue]) for hue in given), *([_OTHER_DARK] if has_other else []))
     return light, dark
 
 

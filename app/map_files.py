@@ -178,6 +178,10 @@ def to_html(picture: Picture) -> bytes:
             "entries": [
                 [one_line(entry.label), entry.colour, entry.count] for entry in colouring.legend.entries
             ],
+            "unlisted": [[one_line(e.label), e.colour, e.count] for e in colouring.legend.unlisted],
+            "rest": [colouring.legend.rest.label, colouring.legend.rest.count]
+            if colouring.legend.rest
+            else [],
             "ends": [one_line(end) for end in colouring.legend.ends],
         },
         "titles": [one_line(title)[:300] for title in picture.titles],
@@ -209,7 +213,7 @@ def _drawable(text: str) -> str:
 
 
 def _legend_lines(colouring: Colouring) -> list[tuple[str, Rgb | None]]:
-    """Words and colour of each line of the legend; its title has no colour."""
+    """Words and colour of each line of the legend; its title and what is not listed have no colour."""
     legend = colouring.legend
     lines: list[tuple[str, Rgb | None]] = [(_short(legend.title), None)] if legend.title else []
     if legend.ends:
@@ -219,6 +223,8 @@ def _legend_lines(colouring: Colouring) -> list[tuple[str, Rgb | None]]:
         lines += [(_short(word), colouring.light[step]) for word, step in zip(words, steps, strict=True)]
     for entry in legend.entries:
         lines.append((f"{_short(entry.label)} ({count(entry.count)})", colouring.light[entry.colour]))
+    if legend.rest:
+        lines.append((f"{_short(legend.rest.label)} ({count(legend.rest.count)})", None))
     return lines
 
 

@@ -278,6 +278,8 @@ def _words(drawing: Drawing) -> bytes:
         "title": _cut(legend.title, _LABEL_CHARS),
         "range": [_cut(end, _LABEL_CHARS) for end in legend.ends],
         "entries": [[_cut(e.label, _LABEL_CHARS), e.colour, e.count] for e in legend.entries],
+        "unlisted": [[_cut(e.label, _LABEL_CHARS), e.colour, e.count] for e in legend.unlisted],
+        "rest": [_cut(legend.rest.label, _LABEL_CHARS), legend.rest.count] if legend.rest else [],
         "labels": [[_cut(w.text, _LABEL_CHARS), w.x, w.y, float(w.weight)] for w in drawing.labels],
         "titles": [_cut(title, _TITLE_CHARS) for title in drawing.titles],
         "rim": int(drawing.on_the_rim),

@@ -143,7 +143,8 @@ def _colouring(opened: session.Opened, shown: OpenMap, colour: Colour) -> "Colou
         return by_trust(points.trust)
     if colour.computed == "topic":
         numbers, names = topic_numbers(opened, points.row_ids)
-        return by_topic(numbers, names, picked=session.view().topics)
+        places = np.stack([points.x, points.y], axis=1)
+        return by_topic(numbers, names, picked=session.view().topics, places=places)
     if colour.computed == "similarity":
         state = session.view()
         return by_similarity(_closeness(opened, points.row_ids), state.query or "the picked passages")

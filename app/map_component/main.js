@@ -239,7 +239,8 @@ class MapView {
   }
 
   describe(point) {
-    const { map } = this, colour = map.colour[point], entry = map.words.entries.find((e) => e[1] === colour);
+    const { map } = this, { words } = map, colour = map.colour[point];
+    const entry = [...words.entries, ...words.unlisted].find((e) => e[1] === colour);
     const lines = [map.words.titles[point] || `Point ${spaced(point + 1)}`];
     if (entry) lines.push(`${map.words.title}: ${entry[0]}`);
     if (map.flags[point] & IN_TRAY) lines.push("in the tray");

@@ -107,6 +107,7 @@ function drawOverlay(view) {
 function legendRows(view) {
   const { words } = view.map, palette = paletteOf(view.map, view.theme);
   const rows = words.entries.map(([label, colour, count]) => [label, palette[colour], spaced(count)]);
+  if (words.rest.length) rows.push([words.rest[0], null, spaced(words.rest[1])]);
   return { title: words.title, ends: words.range, scale: words.range.length ? palette.slice(1) : [], rows };
 }
 
@@ -140,7 +141,7 @@ function fillLegend(view) {
   }
   for (const [text, rgb, count] of legend.rows) {
     const row = make("row"), swatch = make("swatch");
-    swatch.style.background = css(rgb);
+    if (rgb) swatch.style.background = css(rgb);
     row.append(swatch, make("words", text), make("count", count));
     nodes.push(row);
   }

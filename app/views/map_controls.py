@@ -16,10 +16,12 @@ from indexer.derived import Build
 
 _QUERY, _COLOUR, _TOPICS, _MAP, _FADE = "map_query", "map_colour", "map_topics", "map_id", "map_fade"
 _LABEL_CHARS = 60
-_MOST_PICKED = 8  # topics that have colours
+_MOST_PICKED = 8  # topics that are coloured apart from all others
+_USUAL_NEIGHBOURS = 15  # of a map by UMAP
 _COLOUR_HELP = (
     "Grey points have no value. Numbers and days run from dark to bright between their 1 % and 99 % quantiles; of "
-    "texts the 8 most frequent are coloured."
+    "texts the 8 most frequent are coloured. Topics all have a colour; far from each other two may have the same, and "
+    "pointing at a passage names its topic."
 )
 
 
@@ -118,12 +120,16 @@ def _draw_map_choice(opened: session.Opened) -> None:
 
 
 def recipe_line(build: Build) -> str:
-    """A map in one line of a list; recipes may come from elsewhere, so the line is cleaned."""
+    """A map in one line of a list, short enough for its field: of the recipe only what is not usual.
+
+    Recipes may come from elsewhere, so the line is cleaned.
+    """
     recipe = build.recipe
     parts = [str(build.facts.get("drawn_by", "?")).upper()]
-    if build.facts.get("drawn_by") == "umap":
+    if build.facts.get("drawn_by") == "umap" and recipe.get("neighbours") != _USUAL_NEIGHBOURS:
         parts.append(f"{recipe.get('neighbours')} neighbours")
-    parts.append(f"seed {recipe.get('seed')}")
+    if recipe.get("seed") != 0:
+        parts.append(f"seed {recipe.get('seed')}")
     if recipe.get("where"):
         parts.append(f"where {recipe['where']}")
     made = parse_moment(build.created_at)

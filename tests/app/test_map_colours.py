@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from app.map_colours import (
     LEAST_CONTRAST,
     MOST_CATEGORIES,
+    MOST_TOPICS,
     ON_DARK,
     ON_LIGHT,
     STEPS,
@@ -19,6 +20,7 @@ from app.map_colours import (
     by_topic,
     by_trust,
     contrast,
+    hues_apart,
     one_colour,
 )  # fmt: skip
 
@@ -142,10 +144,44 @@ def test_topics_picked_are_coloured_else_the_largest():
     assert [entry.label for entry in picked.legend.entries] == ["bees", "other topics", "no topic"]
 
 
-def test_many_topics_leave_eight_in_colour():
+def test_many_topics_all_have_a_colour_and_the_legend_lists_the_largest():
     topics = np.repeat(np.arange(30, dtype=np.int32), np.arange(30, 0, -1))
     colouring = by_topic(topics, {})
-    assert colouring.numbers.max() == 9 and len(colouring.light) == 10
-    assert sum(entry.count for entry in colouring.legend.entries) == len(topics)
+    legend = colouring.legend
+    assert colouring.numbers.tolist() == (topics + 1).tolist() and len(colouring.light) == 31
+    assert [entry.label for entry in legend.entries] == [f"topic {n}" for n in range(MOST_CATEGORIES)]
+    assert [entry.colour for entry in legend.unlisted] == list(range(MOST_CATEGORIES + 1, 31))
+    assert legend.rest == Entry("22 more, not listed", 0, sum(range(1, 23)))
+    assert sum(entry.count for entry in (*legend.entries, *legend.unlisted)) == len(topics)
     assert by_topic(np.zeros(0, np.int32), {}).legend.entries == ()
-    assert by_topic(np.full(3, -1, np.int32), {}).numbers.tolist() == [0, 0, 0]
+
+
+def test_more_topics_than_numbers_leave_the_smallest_grey():
+    topics = np.repeat(np.arange(300, dtype=np.int32), np.arange(300, 0, -1))
+    colouring = by_topic(topics, {}, places=np.zeros((len(topics), 2), np.uint16))
+    assert colouring.numbers.max() == MOST_TOPICS + 1
+    assert colouring.legend.entries[-1].label == "other topics"
+    assert colouring.legend.entries[-1].count == sum(range(1, 101))
+
+
+@given(st.integers(1, 60), st.integers(0, 9))
+def test_a_colour_comes_again_only_where_every_other_is_nearer(n, seed):
+    middles = np.random.default_rng(seed).uniform(0, 65_535, (n, 2))
+    hues = hues_apart(n, 12, middles)
+    assert hues[:12] == list(range(min(n, 12)))
+    for place in range(12, n):
+        away = np.square(middles[:place] - middles[place]).sum(axis=1)
+        nearest = [min(d for d, h in zip(away, hues, strict=False) if h == hue) for hue in range(12)]
+        assert nearest[hues[place]] == max(nearest)
+
+
+def test_topics_side_by_side_differ_in_colour_where_they_lie_known():
+    # A row of 40 topics, all as large: the thirteenth takes the colour of the first, farthest off, and so on.
+    topics = np.repeat(np.arange(40, dtype=np.int32), 3)
+    places = np.stack([topics * 1_000, np.zeros_like(topics)], axis=1).astype(np.uint16)
+    colouring = by_topic(topics, {}, places=places)
+    for palette in (colouring.light, colouring.dark):
+        assert len(set(palette[1:13])) == 12
+        assert all(one != other for one, other in zip(palette[1:], palette[2:], strict=False))
+        page = ON_LIGHT if palette is colouring.light else ON_DARK
+        assert all(contrast(colour, page) >= LEAST_CONTRAST for colour in palette)

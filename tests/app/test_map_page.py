@@ -495,3 +495,15 @@ def test_damaged_topics_leave_the_map(many, searcher, open_app, sent):
     test = open_app("map", f="year < 2000")
     assert not test.exception
     assert ((parts(sent).flags & FILTERED_OUT) > 0).sum() == 20
+
+
+def test_a_map_in_a_list_says_only_what_is_not_usual():
+    from app.views.map_controls import recipe_line
+
+    def line(drawn_by, **recipe):
+        fields = {"id": "m", "created_at": "", "recipe": recipe, "facts": {"drawn_by": drawn_by}}
+        return recipe_line(SimpleNamespace(**fields))
+
+    assert line("umap", neighbours=15, seed=0) == "UMAP, ?"
+    assert line("umap", neighbours=50, seed=3) == "UMAP, 50 neighbours, seed 3, ?"
+    assert line("pca", seed=0, where="year > 2000") == "PCA, where year > 2000, ?"
