@@ -20,7 +20,7 @@ from indexer.topics import clusters, describe, quality
 from indexer.topics.describe import Assignment
 from indexer.topics.keyphrases import topic_keyphrases
 from indexer.topics.phrase_table import PhraseTable, count_phrases, write_phrases
-from indexer.topics.stored import KIND, NOISE, StoredTopics, read_run, unit_rows, write_files
+from indexer.topics.stored import KIND, NOISE, StoredTopics, Topic, read_run, unit_rows, write_files
 
 METHODS = ("hdbscan", "kmeans")
 STABILITY_RUNS = 2  # beside the run itself: three seeds in all
@@ -37,6 +37,24 @@ class _Found:
     topics: NDArray[np.int32]
     stability: NDArray[np.float64]
     recipe: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """After the first stage: the assignment, what the method found, and how the run is made again."""
+
+    assignment: Assignment
+    found: _Found
+    recipe: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """After the second stage: the topics, and what they were counted from."""
+
+    measures: quality.Measured
+    table: PhraseTable
+    topics: list[Topic]
 
 
 def build_topics(
@@ -71,6 +89,21 @@ def build_topics(
     method = method or ("hdbscan" if map_id else "kmeans")
     _check(method, count, min_size, seed)
     started = time.monotonic()
+    grouped = _grouped(searcher, (method, map_id), count=count, min_size=min_size, seed=seed, report=report)
+    return _stored(searcher, grouped, _described(searcher.snapshot, grouped, seed, report), started)
+
+
+def _grouped(
+    searcher: Searcher,
+    how: tuple[str, str],
+    *,
+    count: int | None,
+    min_size: int | None,
+    seed: int,
+    report: Report,
+) -> _Grouped:
+    """The first stage: which rows belong together, by the method and map in `how`."""
+    method, map_id = how
     snapshot = searcher.snapshot
     row_ids = snapshot.row_ids()
     report(JobProgress("grouping", passages=0))
@@ -81,35 +114,54 @@ def build_topics(
         found = _hdbscan(
             searcher, row_ids, groups, min_size=min_size, map_id=map_id, seed=seed, report=report
         )
-    assignment = Assignment(row_ids, found.topics, groups, range(found.stability.size))
-    report(JobProgress("comparing", passages=row_ids.size))
+    recipe = {"method": method, "seed": seed, **found.recipe, "versions": _versions(method)}
+    return _Grouped(Assignment(row_ids, found.topics, groups, range(found.stability.size)), found, recipe)
+
+
+def _described(snapshot: Snapshot, grouped: _Grouped, seed: int, report: Report) -> _Described:
+    """The second stage: what the vectors and the texts say of each group."""
+    assignment = grouped.assignment
+    report(JobProgress("comparing", passages=assignment.row_ids.size))
     measures = describe.measured(snapshot, assignment)
-    report(JobProgress("counting phrases", passages=row_ids.size))
+    report(JobProgress("counting phrases", passages=assignment.row_ids.size))
     table, counts, sizes = _phrases(snapshot, assignment, seed)
-    keyphrases = topic_keyphrases(counts, sizes, table)
-    topics = describe.describe(
-        assignment, measures, keyphrases, dict(enumerate(found.stability.round(4).tolist()))
-    )
+    stability = dict(enumerate(grouped.found.stability.round(4).tolist()))
+    topics = describe.describe(assignment, measures, topic_keyphrases(counts, sizes, table), stability)
+    return _Described(measures, table, topics)
+
+
+def _stored(searcher: Searcher, grouped: _Grouped, described: _Described, started: float) -> StoredTopics:
+    """The last stage: the build on disk, and what is read back of it."""
+    assignment = grouped.assignment
 
     def write(folder: Path) -> None:
-        numbers = assignment.stored_numbers
         write_files(
-            folder, row_ids, numbers, closeness=measures.closeness, means=measures.means, topics=topics
+            folder,
+            assignment.row_ids,
+            assignment.stored_numbers,
+            closeness=described.measures.closeness,
+            means=described.measures.means,
+            topics=described.topics,
         )
-        write_phrases(folder, table)
+        write_phrases(folder, described.table)
 
     facts = {
-        "rows": int(row_ids.size),
-        "topics": len(topics),
-        "noise": int((found.topics == NOISE).sum()),
-        "without_direction": int((groups == NOISE).sum()),
-        "different_vectors": int(groups.max(initial=-1)) + 1,
-        "phrase_rows": table.passages,
+        "rows": int(assignment.row_ids.size),
+        "topics": len(described.topics),
+        "noise": int((assignment.topics == NOISE).sum()),
+        "without_direction": int((assignment.groups == NOISE).sum()),
+        "different_vectors": int(assignment.groups.max(initial=-1)) + 1,
+        "phrase_rows": described.table.passages,
         "seconds": round(time.monotonic() - started, 2),
     }
-    recipe = {"method": method, "seed": seed, **found.recipe, "versions": _versions(method)}
-    number = snapshot.publication.number
-    build = write_build(searcher.collection, KIND, version=number, recipe=recipe, facts=facts, write=write)
+    build = write_build(
+        searcher.collection,
+        KIND,
+        version=searcher.snapshot.publication.number,
+        recipe=grouped.recipe,
+        facts=facts,
+        write=write,
+    )
     return read_run(searcher.collection, build.id)
 
 
