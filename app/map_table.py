@@ -124,12 +124,13 @@ def _table(searcher: "Searcher", stored: "StoredMap", points: "MapPoints", colou
 
 
 def _column(searcher: "Searcher", points: "MapPoints", name: str) -> Any:
-    from app.column_colours import TOPIC, check_column, stored_values, topic_numbers
+    from app.column_colours import TOPIC, check_column, computed_column, stored_values, topic_numbers
 
     check_column(searcher, name)
-    if name in searcher.collection.settings.filter_columns:
+    computed = computed_column(searcher, name)
+    if not computed:
         return stored_values(searcher, points.row_ids, name)
-    return topic_numbers(searcher, points.row_ids)[0] if name == TOPIC else points.trust
+    return topic_numbers(searcher, points.row_ids)[0] if computed == TOPIC else points.trust
 
 
 def _parquet(table: Any) -> bytes:

@@ -27,6 +27,7 @@ _BUILDS = {
     "--where": "where",
     "--most": "most",
 }
+_ACTIONS = {"--list": "list", "--remove": "remove", "--id": "id"}
 _MOST_FACT = 10**15
 
 
@@ -63,7 +64,10 @@ def add_parser(subparsers: Any) -> None:
     written = parser.add_argument_group("files")
     written.add_argument("--out", metavar="FILE", help="write it: .svg, .png, .html, .parquet or .csv")
     written.add_argument(
-        "--colour", metavar="COLUMN", default="", help="a metadata column, topic, or trust (default: none)"
+        "--colour",
+        metavar="COLUMN",
+        default="",
+        help="a metadata column, topic, or trust, also as derived.topic (default: none)",
     )
     written.add_argument("--force", action="store_true", help="replace the file if it exists")
     parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
@@ -105,14 +109,7 @@ def _check(args: argparse.Namespace) -> None:
         UsageError: two actions, or options that belong to another one.
     """
     where = f"llm2comp map {args.collection}"
-    asked = [f"--{name}" for name in ("list", "remove", "id") if getattr(args, name) not in (None, False)]
-    if len(asked) > 1:
-        raise UsageError(f"{asked[0]} and {asked[1]} exclude each other", where, "give one of them at a time")
-    made = [option for option, name in _BUILDS.items() if getattr(args, name) is not None]
-    if asked and made:
-        raise UsageError(
-            f"{made[0]} makes a new map, {asked[0]} is for maps that exist", where, "give one of the two"
-        )
+    asked = options.asked_once(args, where, _ACTIONS, _BUILDS, what="map")
     if args.out and asked and asked[0] != "--id":
         raise UsageError(f"{asked[0]} writes no file", where, "leave --out away, or name a map: --id ID")
     if (args.colour or args.force) and not args.out:

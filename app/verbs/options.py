@@ -1,8 +1,11 @@
 """Options that several verbs share, so that the same thing is called the same everywhere."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from encoder.errors import UsageError
 
 
 def add_verb(subparsers: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -36,6 +39,32 @@ def add_collection(parser: argparse.ArgumentParser, *, is_optional: bool = False
         help="folder of the collection, or its name on the page Corpora"
         + (" (left out: all are listed)" if is_optional else ""),
     )
+
+
+def asked_once(
+    args: argparse.Namespace, where: str, actions: Mapping[str, str], builds: Mapping[str, str], *, what: str
+) -> list[str]:
+    """The one action that is asked for, or none; makes sure that it stands alone.
+
+    Args:
+        args: parsed.
+        where: the command, for the message.
+        actions: option to its name in `args`, of which one may be given.
+        builds: the same of the options that decide what is made new.
+        what: is made: "map".
+
+    Raises:
+        UsageError: two actions, or one with options for something new.
+    """
+    asked = [option for option, name in actions.items() if getattr(args, name) not in (None, False)]
+    if len(asked) > 1:
+        raise UsageError(f"{asked[0]} and {asked[1]} exclude each other", where, "give one of them at a time")
+    made = [option for option, name in builds.items() if getattr(args, name) is not None]
+    if asked and made:
+        raise UsageError(
+            f"{made[0]} makes a new {what}, {asked[0]} is for one that exists", where, "give one of the two"
+        )
+    return asked
 
 
 def collection_folder(text: str) -> str:

@@ -101,17 +101,10 @@ def _check(args: argparse.Namespace) -> None:
         UsageError: two actions, or options that belong to another one.
     """
     where = f"llm2comp topics {args.collection}"
-    asked = [option for option, name in _ACTIONS.items() if getattr(args, name) not in (None, False)]
-    if len(asked) > 1:
-        raise UsageError(f"{asked[0]} and {asked[1]} exclude each other", where, "give one of them at a time")
-    made = [option for option, name in _BUILDS.items() if getattr(args, name) is not None]
-    named = [f"--{name}" for name in ("id", "version") if getattr(args, name) is not None]
-    if made and (asked or named):
-        raise UsageError(
-            f"{made[0]} makes a new run, {(asked + named)[0]} is for one that exists",
-            where,
-            "give one of the two",
-        )
+    asked = options.asked_once(args, where, _ACTIONS, _BUILDS, what="run")
+    if not asked:
+        options.asked_once(args, where, {"--id": "id"}, _BUILDS, what="run")
+        options.asked_once(args, where, {"--version": "version"}, _BUILDS, what="run")
     if args.choose and args.id is None:
         raise UsageError("--choose needs --id", where, "see the runs: --list")
 

@@ -8,7 +8,7 @@ from app.display import clean_for_display, esc_md
 from app.examples import example_queries, example_topics
 from app.formats import count, size
 from app.rows import shorten
-from app.theme import COLUMN_KINDS, SYNTAX_HELP
+from app.theme import COLUMN_KINDS, SYNTAX_HELP, TERM_HELP
 from app.views.facets import draw_scope_facets
 
 _LABEL_CHARS = 60
@@ -64,14 +64,18 @@ def _ask_for(label: str) -> None:
     session.change(query=" ".join(label.replace(",", " ").split()))
 
 
+def _told(term: str) -> str:
+    """The glossary's sentence."""
+    sentence = TERM_HELP[term]
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
 def _draw_facts(opened: session.Opened) -> None:
     info = opened.info
     with st.container(border=True, key="facts"):
         documents, passages, volume, encoder = st.columns(4)
-        documents.metric("Documents", count(info["documents"]), help="Records of the sources.")
-        passages.metric(
-            "Passages", count(info["passages"]), help="Pieces that are searched; one or more a document."
-        )
+        documents.metric("Documents", count(info["documents"]), help=_told("document"))
+        passages.metric("Passages", count(info["passages"]), help=_told("passage"))
         volume.metric("On disk", size(info["bytes"]))
         encoder.metric("Numbers a passage", count(info["dimension"]), help="Length of the encoder's vectors.")
         st.caption(SYNTAX_HELP)

@@ -174,6 +174,21 @@ def _draw_sets(opened: session.Opened) -> None:
     with st.container(horizontal=True):
         st.button("Look at it", key="tray_look", on_click=session.change, kwargs={"set": picked, "scope": ""})
         st.button("Add to tray", key="tray_open", on_click=_open_set, args=(opened, sets[picked]))
+        if not mode.current().is_read_only:
+            st.button("Delete the set", key="tray_delete_set", on_click=_delete_set, args=(opened, picked))
+
+
+def _delete_set(opened: session.Opened, identifier: str) -> None:
+    from indexer.annotations.sets import remove_set
+
+    try:
+        mode.check_writable("delete sets")
+        remove_set(opened.collection, identifier, author=session.author())
+    except Llm2CompError as error:
+        session.notice(f"Not deleted: {error.what}; {error.fix}.")
+        return
+    if session.view().set == identifier:
+        session.change(set="")
 
 
 def _open_set(opened: session.Opened, found: Any) -> None:

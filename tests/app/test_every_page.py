@@ -243,6 +243,14 @@ def test_a_corpus_deleted_under_an_open_page_is_a_sentence(roads, make_collectio
     assert hits(test) == ["Other"]
 
 
+def test_a_saved_set_is_deleted_and_pages_that_looked_at_it_look_at_all(roads, rows, open_app):
+    kept = save_set(roads, "mine", [SetItem(rows["Rivers"], "3-0", "picked")], version=1)
+    test = open_app(s=kept.id)
+    next(box for box in test.selectbox if box.key == "tray_sets").select(kept.id).run()
+    button(test, "tray_delete_set").click().run()
+    assert list_sets(roads) == [] and "s" not in link(test) and not test.exception
+
+
 @pytest.mark.parametrize("crowd", ["facets", "selected", "topics shown", "health trials"])
 def test_no_page_pushes_out_what_another_has(roads, crowd, open_app):
     opened = session.open_collection(roads.path)

@@ -134,6 +134,19 @@ def test_pictures(capsys, collection, tmp_path, ending, colour):
         assert str(open_map(collection).id).encode() in content
 
 
+def test_computed_topics_colour_a_map_where_a_column_is_called_topic(capsys, collection, tmp_path):
+    run(capsys, "map", collection.path, "--method", "pca", "--quiet")
+    export = ["map", collection.path, "--id", "newest", "--colour", "derived.topic"]
+    code, _, err = run(capsys, *export, "--out", tmp_path / "none.svg")
+    assert code == 1 and "there are no topics of this collection yet" in err
+    run(capsys, "topics", collection.path, "--method", "kmeans", "-n", "2", "--quiet")
+    assert run(capsys, *export, "--out", tmp_path / "map.svg")[0] == 0
+    assert run(capsys, *export, "--out", tmp_path / "map.parquet")[0] == 0
+    table = pq.read_table(tmp_path / "map.parquet")
+    assert set(table["derived.topic"].to_pylist()) == {0, 1}
+    assert run(capsys, *export[:-1], "derived.trust", "--out", tmp_path / "trust.csv")[0] == 0
+
+
 def test_tables_as_of_the_newest_version(capsys, collection, tmp_path, embedder):
     run(capsys, "map", collection.path, "--method", "pca", "--quiet")
     stored = open_map(collection)
@@ -165,7 +178,7 @@ def test_tables_as_of_the_newest_version(capsys, collection, tmp_path, embedder)
     ("options", "code", "message"),
     [
         (["--list", "--id", "0" * 8], 2, "--list and --id exclude each other"),
-        (["--id", "0" * 8, "--seed", "1"], 2, "--seed makes a new map, --id is for maps that exist"),
+        (["--id", "0" * 8, "--seed", "1"], 2, "--seed makes a new map, --id is for one that exists"),
         (["--list", "--out", "m.svg"], 2, "--list writes no file"),
         (["--colour", "year"], 2, "are for --out"),
         (["--method", "tsne"], 2, "invalid choice: 'tsne'"),
@@ -176,6 +189,7 @@ def test_tables_as_of_the_newest_version(capsys, collection, tmp_path, embedder)
         (["--id", "../../x"], 1, "is no id of a map build"),
         (["--id", "newest"], 1, "this collection has no map"),
         (["--out", "map.gif"], 1, "cannot be written as .gif"),
+        (["--out", "map.svg", "--colour", "derived.year"], 1, "there is no column 'derived.year'"),
         (["--out", "map.svg", "--colour", "colour"], 1, "there is no column 'colour'"),
     ],
 )
