@@ -41,7 +41,26 @@ def add_parser(subparsers: Any) -> None:
     chosen.add_argument(
         "--topic", type=int, action="append", metavar="N", help="only of this topic; repeatable"
     )
-    seen = parser.add_argument_group("what else to look at")
+    _add_looks(parser.add_argument_group("what else to look at"))
+    parser.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="such as 'effective_rank>=50' or 'state!=collapsed'; exit code 3 where it does not hold; repeatable",
+    )
+    written = parser.add_argument_group("files")
+    written.add_argument("--html", metavar="FILE", help="write the report as one HTML file without scripts")
+    written.add_argument("--out", metavar="FILE", help="write the spectrum as .csv or .parquet")
+    written.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
+    parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
+    options.add_quiet(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_looks(seen: Any) -> None:
+    """Adds the options of what else is looked at to their group."""
     laid_over = seen.add_mutually_exclusive_group()
     laid_over.add_argument(
         "--against", metavar="OTHER", help="a second collection or file, measured and laid over"
@@ -70,21 +89,6 @@ def add_parser(subparsers: Any) -> None:
         help="try these temperatures of attention, 0.1 to 2, beside the first of them: 1 0.95 0.9. "
         "Encodes 200 passages at each",
     )
-    parser.add_argument(
-        "--require",
-        action="append",
-        default=[],
-        metavar="CONDITION",
-        help="such as 'effective_rank>=50' or 'state!=collapsed'; exit code 3 where it does not hold; repeatable",
-    )
-    written = parser.add_argument_group("files")
-    written.add_argument("--html", metavar="FILE", help="write the report as one HTML file without scripts")
-    written.add_argument("--out", metavar="FILE", help="write the spectrum as .csv or .parquet")
-    written.add_argument("--force", action="store_true", help="replace files that exist")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
-    parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
-    options.add_quiet(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
