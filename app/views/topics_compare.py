@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import session
 from app.charts import PLOTLY_CONFIG
 from app.display import clean_for_display, one_line
-from app.formats import plural
+from app.formats import count, percent, plural
 from app.rows import shorten
 from app.topic_charts import (
     MEASURES,
@@ -40,7 +40,7 @@ _MEASURE_HELP = (
 )
 _TIME_MEASURE_HELP = "Share: of the passages of each step of time. Passages: how many."
 _PART, _STEP, _IN_TIME = "topics_parts", "topics_step", "Over time"
-_FORMATS: dict[Measure, str] = {"share": "{:.1%}", "lift": "{:.2f}", "count": "{:,.0f}"}
+_FORMATS: dict[Measure, str | Callable[[Any], str]] = {"share": percent, "lift": "{:.2f}", "count": count}
 
 
 def draw_comparisons(opened: session.Opened, current: "CurrentTopics") -> None:
