@@ -184,6 +184,7 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
         sys.stdout.write(f"{address}\n")
         sys.stdout.flush()
         threading.Thread(target=_watch_queue, daemon=True).start()
+        threading.Thread(target=_warm_up, daemon=True).start()
         if open_browser:  # in a thread: some browsers are started in the foreground
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         yield
@@ -214,6 +215,12 @@ async def _to_first_page(request: Any) -> Any:
 
     query = request.url.query
     return RedirectResponse(f"./?{query}" if query else "./")
+
+
+def _warm_up() -> None:
+    from app.warm_up import warm_up  # imports much, and the address is already shown
+
+    warm_up()
 
 
 def _watch_queue() -> None:
