@@ -177,3 +177,14 @@ def test_points_stand_out_in_both_themes(open_map, scheme):
         " for (let i = 0; i < d.length; i += 4) s.add(`${d[i]},${d[i + 1]},${d[i + 2]},${d[i + 3]}`); return s.size; }"
     )
     assert colours > 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_map_is_sent_once_at_opening(open_page, scheme):
+    page = open_page("/corpora", color_scheme=scheme)
+    received = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(frame)))
+    page.goto(page.url.replace("/corpora", "/map?c=places"))
+    ready(page)
+    page.wait_for_timeout(1_000)  # for a run that comes late
+    assert sum(isinstance(frame, bytes) and b'"titles":["The river 0"' in frame for frame in received) == 1
