@@ -116,13 +116,14 @@ def held_out_cosine(student: MemoryModel, lessons: Lessons, *, autocast: bool = 
 
 def _new_optimizer(student: MemoryModel, schedule: DistilConfig) -> torch.optim.Optimizer:
     table = student.backbone.get_input_embeddings().weight  # type: ignore[operator]
-    layers = [weight for weight in student.parameters() if weight is not table]
-    matrices = [weight for weight in layers if weight.ndim == 2 and weight is not student.memory]
-    rest = [weight for weight in layers if weight.ndim != 2 or weight is student.memory]
+    layers = [weight for weight in student.backbone.parameters() if weight is not table]
+    matrices = [weight for weight in layers if weight.ndim == 2]
+    rest = [weight for weight in layers if weight.ndim != 2]
     groups = [
         {"params": [table], "rate": schedule.table_learning_rate, "weight_decay": 0.05},
         {"params": matrices, "rate": schedule.learning_rate, "weight_decay": 0.05},
         {"params": rest, "rate": schedule.learning_rate, "weight_decay": 0.0},
+        {"params": [student.memory], "rate": schedule.memory_learning_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 

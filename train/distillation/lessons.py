@@ -48,14 +48,14 @@ class Lessons:
         return self.ids[start[:, None] + np.arange(length)].astype(np.int64)
 
 
-def read_lessons(vectors: Path, tokenizer: TextTokenizer, *, texts: int, longest: int) -> Lessons:
+def read_lessons(vectors: Path, tokenizer: TextTokenizer, *, texts: int, longest: int | None) -> Lessons:
     """The texts of a directory of teacher vectors that have one, in their drawn order.
 
     Args:
         vectors: as `train.distillation.teacher.write_vectors` leaves it, complete or not.
-        tokenizer: the student's.
+        tokenizer: the student's; its BOS, where it has one, comes before every text.
         texts: most texts to read.
-        longest: most tokens kept of each text.
+        longest: most tokens kept of each text, BOS not counted; None for all.
 
     Raises:
         InputError: not one shard of vectors is there.
@@ -68,11 +68,9 @@ def read_lessons(vectors: Path, tokenizer: TextTokenizer, *, texts: int, longest
     targets = np.concatenate(shards)[:texts]
     table = pq.read_table(vectors / "texts.parquet").slice(0, len(targets))
     rows = tokenizer.ids(table["text"].to_pylist(), longest=longest).ids
-    start = np.cumsum([0] + [len(row) for row in rows])
-    kept = np.diff(start) > 0
-    if not kept.all():  # a text of nothing but control characters
-        rows = [row for row in rows if len(row)]
-        start, targets = np.cumsum([0] + [len(row) for row in rows]), targets[kept]
+    kept = np.array([len(row) > 0 for row in rows])  # a text of nothing but control characters has no token
+    rows = [np.concatenate([tokenizer.bos, row]) for row in rows if len(row)]
+    start, targets = np.cumsum([0] + [len(row) for row in rows]), targets[kept]
     is_long = np.array(table["is_long"].to_pylist(), bool)[kept]
     return Lessons(np.concatenate(rows).astype(np.int32), start, targets, is_long)
 

@@ -28,21 +28,25 @@ class MaterialConfig:
 class StudentConfig:
     """The shape of the encoder."""
 
-    width: int = 256  # numbers per embedding, at most the teacher's
+    start: str = (
+        "tokens"  # "tokens": a Llama-shaped decoder on a fitted table; "teacher": the teacher's layers
+    )
+    vocabulary: int = 0  # most tokens of the teacher's vocabulary that are kept, the most frequent; 0: all
     layers: int = 4
-    heads: int = 4
-    mlp: int = 704
+    width: int = 256  # numbers per embedding, at most the teacher's; with its layers always the teacher's
+    heads: int = 4  # the teacher's layers bring their own
+    mlp: int = 704  # likewise
     n_memory: int = 8
     max_tokens: int = 254  # of text, in training and in use
-    max_positions: int = 512
+    max_positions: int = 512  # the teacher's layers bring their own
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Stage A: a vector per token."""
+    """Stage A: a vector per token. Unused by a student that starts with the teacher's layers."""
 
-    steps: int
+    steps: int = 900
     batch_texts: int = 2048
     learning_rate: float = 1.5e-2  # falls linearly to 0
     seed: int = 0
@@ -55,8 +59,9 @@ class DistilConfig:
     steps: int
     batch_tokens: int = 4096  # memory tokens counted
     long_share: float = 0.3  # of the batches
-    learning_rate: float = 1e-3  # of the layers and memory tokens; falls linearly to 0
+    learning_rate: float = 1e-3  # of the layers; falls linearly to 0, as the others
     table_learning_rate: float = 3e-4
+    memory_learning_rate: float = 1e-3
     warmup_steps: int = 40
     checkpoint_steps: int = 500
     autocast: bool = True  # bfloat16 products: 3.5 times the tokens/s where the processor has them
@@ -79,8 +84,8 @@ class Recipe:
     """All that decides an encoder besides its material."""
 
     material: MaterialConfig
-    table: TableConfig
     distil: DistilConfig
+    table: TableConfig = field(default_factory=TableConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
     hybrid: HybridConfig = field(default_factory=HybridConfig)

@@ -17,20 +17,20 @@ _SIMILARITY_TEMPERATURE = 0.05
 _REGRESSION_WEIGHT = 5.0
 
 
-def start_table(teacher: Teacher, lessons: Lessons, vocabulary: int) -> Tensor:
+def start_table(teacher: Teacher, lessons: Lessons, tokens_V: NDArray[np.int64]) -> Tensor:
     """The teacher's vector of each token on its own, short for frequent tokens.
 
     Args:
-        teacher: its tokenizer must be the student's.
-        lessons: where frequencies are counted.
-        vocabulary: number of tokens, V.
+        teacher: whose vocabulary the student's is a part of.
+        lessons: where frequencies are counted, in ids of the student.
+        tokens_V: [V] int64, the teacher's id of each of the student's tokens.
 
     Returns:
         [V, D] float32.
     """
     first, last = teacher.frame
-    vectors = teacher.embed([[first, token, last] for token in range(vocabulary)])
-    count_V = np.bincount(lessons.ids, minlength=vocabulary)
+    vectors = teacher.embed([[first, token, last] for token in tokens_V.tolist()])
+    count_V = np.bincount(lessons.ids, minlength=len(tokens_V))
     weight_V = _RARE / (_RARE + count_V / max(1, count_V.sum()))
     return torch.from_numpy(vectors * weight_V[:, None].astype(np.float32))
 

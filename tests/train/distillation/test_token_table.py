@@ -76,7 +76,16 @@ def test_frequent_tokens_start_short(teacher_directory):
     teacher = Teacher(teacher_directory, max_tokens=8, dtype=torch.float32)
     ids = np.array([40] * 98 + [41, 42], np.int32)
     lessons = Lessons(ids, np.array([0, 100]), np.ones((1, 32), np.float16), np.array([False]))
-    lengths = start_table(teacher, lessons, len(teacher.tokenizer)).norm(dim=1)
+    lengths = start_table(teacher, lessons, np.arange(len(teacher.tokenizer))).norm(dim=1)
     assert lengths[43] == pytest.approx(1.0, abs=1e-5)
     assert lengths[41] == pytest.approx(1e-3 / (1e-3 + 0.01), rel=1e-3)
     assert lengths[40] == pytest.approx(1e-3 / (1e-3 + 0.98), rel=1e-3)
+
+
+def test_a_smaller_vocabulary_starts_with_the_vectors_of_its_tokens(teacher_directory):
+    teacher = Teacher(teacher_directory, max_tokens=8, dtype=torch.float32)
+    lessons = Lessons(
+        np.zeros(9, np.int32), np.array([0, 9]), np.ones((1, 32), np.float16), np.array([False])
+    )
+    whole, some = (start_table(teacher, lessons, tokens) for tokens in (np.arange(60), np.array([0, 43, 50])))
+    assert torch.allclose(some[1:], whole[[43, 50]], atol=1e-6)
