@@ -78,11 +78,6 @@ def table_lines(
     return written
 
 
-def shown_width(text: str) -> int:
-    """Terminal columns that a text takes: two for wide characters, none for combining ones."""
-    return sum(_width(character) for character in text)
-
-
 def _glyphs(cell: str | Marked) -> _Line:
     """The cell on one line: controls visible, white space as single spaces."""
     marked = cell if isinstance(cell, Marked) else Marked(cell)

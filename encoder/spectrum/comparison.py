@@ -41,11 +41,6 @@ class Comparison:
     measures: tuple[Compared, ...]
     notes: tuple[str, ...]  # plain sentences; empty when the two can be compared as they are
 
-    @property
-    def are_ranks_comparable(self) -> bool:
-        """Whether nothing but the spaces differs."""
-        return not self.notes
-
 
 def compare(first: Diagnosis, second: Diagnosis) -> Comparison:
     """Two diagnoses side by side, and whether their ranks may be compared."""

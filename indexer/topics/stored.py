@@ -92,11 +92,6 @@ class StoredTopics:
     topics: list[Topic]
 
     @property
-    def noise_share(self) -> float:
-        """Share of the rows without a topic, 0 to 1."""
-        return float((self.numbers == NOISE).mean()) if self.numbers.size else 0.0
-
-    @property
     def centroids(self) -> NDArray[np.float32]:
         """Unit centroids float32 [C, D], in the order of `topics`; a zero row where the mean is zero."""
         return unit_rows(self.means)

@@ -107,7 +107,6 @@ def test_stages_are_told():
 def test_equal_numbers_of_rows_can_be_compared():
     found = compare(diagnose(_rows()), diagnose(_rows(seed=1)))
     assert found.notes == ()
-    assert found.are_ranks_comparable
     (rank,) = [each for each in found.measures if each.measure == "effective_rank"]
     assert rank.difference == pytest.approx(rank.second - rank.first)
     assert (rank.first, rank.second) == (
@@ -123,7 +122,6 @@ def test_other_numbers_of_rows_and_dimensions_are_said():
         "Compare ranks at equal numbers of rows.",
         "The first has 12 dimensions, the second 8: read ranks as shares of them.",
     )
-    assert not found.are_ranks_comparable
 
 
 def test_what_is_not_defined_has_no_difference():
