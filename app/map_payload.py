@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.display import one_line
+from app.formats import count
 from app.map_colours import Colouring
 from encoder.errors import InputError, ShapeError
 
@@ -263,7 +264,9 @@ def _check_arrays(drawing: Drawing) -> None:
     ):
         if number > most:
             raise InputError(
-                f"{number:,} {name} are more than the {most:,} a map shows", drawing.map_id, "show a sample"
+                f"{count(number)} {name} are more than the {count(most)} a map shows",
+                drawing.map_id,
+                "show a sample",
             )
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.formats import count
 from app.verbs import options
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         write_lines(
             [
-                f"version {info['version']}: {info['passages']:,} passages, {info['index']}, recall {info['recall']}",
+                f"version {info['version']}: {count(info['passages'])} passages, {info['index']}, recall {info['recall']}",
                 *([f"vectors are transformed: {info['transform']}"] if info["transform"] else []),
                 *_what_went(args.collection, gone),
             ]
@@ -83,7 +84,7 @@ def _of_old_vectors(
 def _counted(gone: dict[str, int]) -> str:
     words = {"map": "map", "topics": "run of topics"}
     plurals = {"map": "maps", "topics": "runs of topics"}
-    return " and ".join(f"{n:,} {words[kind] if n == 1 else plurals[kind]}" for kind, n in gone.items())
+    return " and ".join(f"{count(n)} {words[kind] if n == 1 else plurals[kind]}" for kind, n in gone.items())
 
 
 def _what_went(path: Path, gone: dict[str, int]) -> list[str]:

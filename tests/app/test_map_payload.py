@@ -181,10 +181,10 @@ def test_the_picked_point_has_a_bit_of_its_own():
 
 
 def test_more_than_a_message_should_carry_is_refused():
-    with pytest.raises(InputError, match="1,001 hits are more than the 1,000 a map shows"):
+    with pytest.raises(InputError, match="1\u202f001 hits are more than the 1\u202f000 a map shows"):
         pack(drawing(hits=[(1, 0)] * 1_001))
     n = 5_001
-    with pytest.raises(InputError, match="5,001 titles are more than the 5,000") as caught:
+    with pytest.raises(InputError, match="5\u202f001 titles are more than the 5\u202f000") as caught:
         pack(drawing(n, titles=["a"] * n))
     assert caught.value.fix == "show a sample"
 
