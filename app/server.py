@@ -1,6 +1,7 @@
 """Starts the front end: Streamlit's options, its ASGI app behind the guard, and uvicorn on a loopback socket."""
 
 import contextlib
+import os
 import socket
 import sys
 import threading
@@ -177,6 +178,7 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
     from streamlit.web import bootstrap
 
     bootstrap.load_config_options(streamlit_options(sign_in))
+    compute_in_one_thread()
     index_html = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
 
     @contextlib.asynccontextmanager
@@ -207,6 +209,21 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
     )
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl+C is how a server is meant to end
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def compute_in_one_thread() -> None:
+    """Has each session's matrix products use one thread, unless whoever starts the server says otherwise.
+
+    Sessions compute beside each other anyway, and the threads of numpy's library wait for one another by spinning: with
+    other work on the processor the first look at Health took 9 to 25 s of it of two threads and 2 s of one. Encoders and
+    the index have threads of their own, and jobs are processes of their own.
+    """
+    if "OPENBLAS_NUM_THREADS" in os.environ:
+        return
+    import numpy  # noqa: F401 - only what is loaded is limited
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="blas")
 
 
 async def _to_first_page(request: Any) -> Any:

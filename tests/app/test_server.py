@@ -1,6 +1,10 @@
 """The server refuses to start where it should, with a sentence."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +66,29 @@ def test_no_file_of_the_app_shadows_a_package():
     assert not names & (
         set(sys.stdlib_module_names) | {"encoder", "indexer", "train", "app", "streamlit", "pandas"}
     )
+
+
+_TOLD_THREADS = """
+import json, numpy
+from threadpoolctl import threadpool_info
+from app.server import compute_in_one_thread
+told = lambda: [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+before = told()
+compute_in_one_thread()
+print(json.dumps([before, told()]))
+"""
+
+
+@pytest.mark.parametrize("chosen", [None, "2"])
+def test_matrix_products_take_one_thread_unless_somebody_chose(chosen):
+    # In a process of its own: the limit holds for a whole process.
+    names = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    if chosen:
+        environment["OPENBLAS_NUM_THREADS"] = chosen
+    told = subprocess.run(
+        [sys.executable, "-c", _TOLD_THREADS], env=environment, capture_output=True, text=True, check=True
+    )
+    before, after = json.loads(told.stdout)
+    assert before
+    assert after == (before if chosen else [1] * len(before))
