@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from app import library, mode
+from app import library, mode, processes
 from app.display import one_line
 from encoder.atomic import write_json
 from encoder.errors import InputError
@@ -107,10 +107,10 @@ def start(title: str, arguments: Sequence[str], into: Path) -> Job:
     """Runs `llm2comp ARGUMENTS --progress-file ...` in a session of its own, at once or when those before have ended.
 
     Raises:
-        InputError: the server only shows.
+        InputError: the server only shows, or the job cannot be written down.
     """
     mode.check_writable("start jobs")
-    with _queue():
+    with _asked():
         return _enqueue(title, arguments, into)
 
 
@@ -123,11 +123,11 @@ def start_once(kind: str, collection: Path, options: Sequence[str] = ()) -> Job:
         options: of the command.
 
     Raises:
-        InputError: the server only shows.
+        InputError: as for `start`.
     """
     mode.check_writable("start jobs")
     arguments = (kind, str(collection), *options)
-    with _queue():  # so that two pages do not both find none
+    with _asked():  # so that two pages do not both find none
         for job in all_jobs():
             if job.arguments == (*arguments, *_progress_option(job.folder)) and status(job) in ALIVE:
                 return job
@@ -141,7 +141,10 @@ def start_waiting() -> None:
     """
     if mode.current().is_read_only or not library.jobs_folder().is_dir():
         return
-    with _queue():
+    with (
+        contextlib.suppress(OSError),
+        _queue(),
+    ):  # a full disk, or an unmounted one: the next look may find it well
         _start_first()
 
 
@@ -149,10 +152,10 @@ def resume(job: Job) -> Job:
     """Runs the job's command again, in its turn; what it had finished is not done twice.
 
     Raises:
-        InputError: its process still works, another page has removed it, or the server only shows.
+        InputError: its process still works, another page has removed it, or as for `start`.
     """
     mode.check_writable("start jobs")
-    with _queue():
+    with _asked():
         job = _as_it_stands(job)
         if status(job) in ALIVE:
             raise InputError(
@@ -170,10 +173,10 @@ def cancel(job: Job) -> Job:
     A job that waits is taken out of the queue.
 
     Raises:
-        InputError: another page has removed it, or the server only shows.
+        InputError: another page has removed it, or as for `start`.
     """
     mode.check_writable("stop jobs")
-    with _queue():
+    with _asked():
         job = _as_it_stands(job)
         state = status(job)
         if state in WORKING:
@@ -225,7 +228,7 @@ def status(job: Job) -> State:
     if not job.pid:
         return "queued" if job.cancelled_at is None else "cancelled"
     exit_code = _exit_code(job)
-    if exit_code is None and _is_alive(job):
+    if exit_code is None and processes.is_alive(job.pid, job.process_start):
         return "running" if _was_heard(job) else "silent"
     said = progress(job).state
     if exit_code == 0 or (exit_code is None and said == "done"):
@@ -270,12 +273,33 @@ def _queue() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _asked() -> Iterator[None]:
+    """The queue for what somebody asked for, who is told when it cannot be written down.
+
+    Raises:
+        InputError: the disk is full, say.
+    """
+    try:
+        with _queue():
+            yield
+    except OSError as error:
+        what = f"the job cannot be kept: {error.strerror or error}"
+        raise InputError(
+            what, str(library.jobs_folder()), "make room on the server's disk and try again"
+        ) from error
+
+
 def _enqueue(title: str, arguments: Sequence[str], into: Path) -> Job:
     identifier = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
     folder = library.jobs_folder() / identifier
     folder.mkdir()
     arguments = (*arguments, *_progress_option(folder))
-    return _start_next(_save(Job(identifier, title, arguments, str(into), queued_at=time.time())))
+    try:
+        return _start_next(_save(Job(identifier, title, arguments, str(into), queued_at=time.time())))
+    except OSError:  # it is said not to be started, so it must not start by itself later
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _start_next(asked: Job) -> Job:
@@ -294,13 +318,21 @@ def _start_first() -> Job | None:
 
 def _launch(job: Job) -> Job:
     # -P: else a folder app/ where the server was started would be taken instead of ours.
+    _save(job)  # on a full disk no process is started
     command = [sys.executable, "-P", "-m", "app.cli", *job.arguments]
     with (job.folder / "log.txt").open("ab") as log:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=job.folder
         )
+    job = replace(job, pid=child.pid, process_start=processes.start_of(child.pid), started_at=time.time())
+    try:
+        _save(job)
+    except OSError:  # nobody would know that it works, and it would be started again
+        _signal(job, signal.SIGKILL)
+        child.wait()
+        raise
     _children[job.id] = child
-    return _save(replace(job, pid=child.pid, process_start=_process_start(child.pid), started_at=time.time()))
+    return job
 
 
 def _save(job: Job) -> Job:
@@ -360,23 +392,6 @@ def _exit_code(job: Job) -> int | None:
         with contextlib.suppress(OSError):  # the folder may be gone
             _save(replace(now, exit_code=exit_code))
     return exit_code
-
-
-def _is_alive(job: Job) -> bool:
-    try:
-        os.kill(job.pid, 0)
-    except (OSError, OverflowError):
-        return False
-    return _process_start(job.pid) == job.process_start
-
-
-def _process_start(pid: int) -> str:
-    """The kernel's start time of a process, "dead" for one that only waits to be buried, "" where it is not told."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "dead" if fields[0] in {"Z", "X"} else fields[19]
 
 
 def _was_heard(job: Job) -> bool:

@@ -1,13 +1,12 @@
 """The jobs, polled once a second while one of them works: progress, cancel, resume, the end of the log."""
 
-import contextlib
 from collections.abc import Callable
 from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import jobs, mode
+from app import jobs, mode, session
 from app.display import clean_for_display, esc_md
 from app.formats import count, duration
 from encoder.errors import InputError
@@ -123,9 +122,12 @@ def _draw_remove(job: jobs.Job, place: DeltaGenerator) -> None:
 
 
 def _ask(act: Callable[[jobs.Job], jobs.Job], job: jobs.Job) -> None:
-    # Another page was faster; the list drawn next shows what it did.
-    with contextlib.suppress(InputError):
+    try:
         act(job)
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):
+            session.notice(f"Not done: {error.what}; {error.fix}.")
+        # Else another page was faster; the list drawn next shows what it did.
 
 
 def _draw_progress(job: jobs.Job) -> None:

@@ -8,7 +8,7 @@ import time
 import pandas as pd
 import pytest
 
-from app import jobs, mode
+from app import jobs, mode, processes
 from app.views.corpora import health_word
 
 
@@ -145,7 +145,7 @@ def test_a_server_that_only_shows_offers_nothing_to_make(library_home, open_app,
 )
 def test_a_job_that_says_nonsense_is_still_listed(library_home, open_app, said):
     content = {"format": 1, "id": "1", "title": "Import x", "arguments": ["index"], "into": "x"}
-    alive = {"pid": os.getpid(), "process_start": jobs._process_start(os.getpid()), "started_at": time.time()}
+    alive = {"pid": os.getpid(), "process_start": processes.start_of(os.getpid()), "started_at": time.time()}
     (library_home / "jobs" / "1").mkdir(parents=True)
     (library_home / "jobs" / "1" / "job.json").write_text(json.dumps(content | alive))
     (library_home / "jobs" / "1" / "progress.json").write_text(json.dumps(said))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from app import jobs, library, mode
+from app import jobs, library, mode, processes
 from encoder.errors import InputError
 
 WORKER = """
@@ -254,7 +254,7 @@ def test_a_removed_job_is_said_to_be_gone_and_a_resumed_one_is_not_removed(worke
     stale = latest(other)
     file = other.folder / "job.json"
     content = json.loads(file.read_text())
-    me = {"pid": os.getpid(), "exit_code": None, "process_start": jobs._process_start(os.getpid())}
+    me = {"pid": os.getpid(), "exit_code": None, "process_start": processes.start_of(os.getpid())}
     file.write_text(json.dumps(content | me))
     jobs.forget(stale)
     assert [found.id for found in jobs.all_jobs()] == [other.id]
