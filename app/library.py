@@ -36,6 +36,7 @@ _UPLOAD_ENDINGS = frozenset(
 _PACKED_ENDINGS = frozenset({".gz", ".zst"})
 _LONGEST_NAME = 60
 _UPLOADS = "uploads"
+MOST_UPLOAD_MB = 200  # an upload is twice in memory before it lies on disk
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from encoder.errors import CollectionError, UsageError
 from indexer.storage.manifest import SETTINGS_FILE
 
 _FIRST_PORT, _LAST_PORT = 8501, 8550
-_UPLOAD_LIMIT_MB = 2_000
 _QUEUE_POLL_S = 1.0
 
 
@@ -129,7 +128,7 @@ _OPTIONS: dict[str, Any] = {
     "server.enableXsrfProtection": True,
     "server.fileWatcherType": "none",
     "server.headless": True,
-    "server.maxUploadSize": _UPLOAD_LIMIT_MB,
+    "server.maxUploadSize": library.MOST_UPLOAD_MB,
     "server.showEmailPrompt": False,
 }
 
@@ -173,12 +172,15 @@ def _bind(host: str, port: int) -> socket.socket:
 def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_browser: bool) -> None:
     import streamlit as st
     import uvicorn
+    from starlette.formparsers import MultiPartParser
     from starlette.middleware import Middleware
     from starlette.routing import Route
     from streamlit.web import bootstrap
 
     bootstrap.load_config_options(streamlit_options(sign_in))
     compute_in_one_thread()
+    # Else an upload goes through the folder of temporary files, and where that is full the page says "Network Error".
+    MultiPartParser.spool_max_size = (library.MOST_UPLOAD_MB + 1) * 2**20
     index_html = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
 
     @contextlib.asynccontextmanager

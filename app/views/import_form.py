@@ -55,9 +55,7 @@ def draw_import(*, demo_first: bool) -> None:
         with by_path:
             typed = _ask_path()
         with by_upload:
-            upload = st.file_uploader(
-                "File", key="import_upload", help="Copied into the library's folder, then read from there."
-            )
+            upload = _ask_upload()
         try:
             source, name = _chosen_source(typed, upload)
             if source is not None:
@@ -78,6 +76,19 @@ def _ask_path() -> str:
         placeholder="a parquet, csv, tsv, jsonl or json file, or a folder of txt, md, html, pdf",
         help="Read where it lies; nothing is copied.",
     )
+
+
+def _ask_upload() -> Any:
+    """What was uploaded; a larger file the browser refuses before it sends any of it, and here stands what to do."""
+    upload = st.file_uploader(
+        "File", key="import_upload", help="Copied into the library's folder, then read from there."
+    )
+    st.caption(
+        f"Up to {library.MOST_UPLOAD_MB} MB. A larger file is too large for the browser: index it where it lies, with "
+        "this command, on the machine of the server."
+    )
+    st.code(f"llm2comp index FILE --into {library.collections_folder() / 'NAME'}", language=None)
+    return upload
 
 
 def _chosen_source(typed: str, upload: Any) -> tuple[Path | None, str]:
@@ -185,7 +196,6 @@ def _choose_roles(guessed: dict[str, str], columns: list[str], source: Path) -> 
 
 def _start(source: Path, title: str, columns: dict[str, str]) -> None:
     into = library.collection_path(title)
-    into.parent.mkdir(parents=True, exist_ok=True)
     # An upload lies at another path each time, so that its documents seem to come from another source.
     arguments = ["index", str(source), "--into", str(into), "--take-over"]
     # With "=", a column that begins with a dash is not taken for an option.

@@ -9,6 +9,7 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
+from app import library
 from encoder.errors import InputError
 from indexer.bundle import export_bundle
 from indexer.search import Searcher
@@ -115,3 +116,27 @@ def test_a_disk_that_fills_during_an_export_leaves_nothing_half_written(shared, 
     with pytest.raises(InputError, match="the bundle cannot be written: No space left on device"):
         export_bundle(Searcher(shared), Selection(), target)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_too_large_for_the_browser_is_refused_with_the_command_for_it(open_page, home, tmp_path):
+    large = tmp_path / "large.csv"
+    with large.open("wb") as stream:
+        stream.write(b"id,body\n")
+        stream.truncate(library.MOST_UPLOAD_MB * 2**20 + 1)  # holes: nothing lies on disk
+    page = open_page("/corpora")
+    page.get_by_role("tab", name="Upload").click()
+    sent = []
+    page.on("request", lambda request: sent.append(request.method) if request.method == "PUT" else None)
+    page.locator("[data-testid=stFileUploaderDropzoneInput]").set_input_files(large)
+    expect(page.get_by_text(f"File must be {library.MOST_UPLOAD_MB}.0MB or smaller.")).to_be_visible()
+    expect(page.get_by_text("A larger file is too large for the browser")).to_be_visible()
+    expect(page.get_by_text(f"llm2comp index FILE --into {home / 'collections' / 'NAME'}")).to_be_visible()
+    settle(page)
+    assert sent == []
+    good = {
+        "name": "owls.csv",
+        "mimeType": "text/csv",
+        "buffer": b"id,body\n" + b"1,An owl sleeps all day.\n" * 9,
+    }
+    page.locator("[data-testid=stFileUploaderDropzoneInput]").set_input_files(good)
+    expect(page.get_by_role("button", name="Start the import")).to_be_visible()
