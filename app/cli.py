@@ -5,7 +5,6 @@ Only the standard library is imported before the verb is known, so that help and
 
 import argparse
 import json
-import os
 import re
 import signal
 import sys
@@ -16,8 +15,9 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
+from app import streams
 from app.display import clean_for_display, escape_for_json
-from encoder.errors import Llm2CompError, UsageError
+from encoder.errors import InputError, Llm2CompError, UsageError
 
 # Verb to the module that holds its parser and its work, in the order of the help.
 VERBS = {
@@ -41,6 +41,7 @@ VERBS = {
 }
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+_READER = "keep open what reads the pipe, or write to a file"
 
 _EXAMPLES = """examples:
   llm2comp demo
@@ -76,19 +77,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A scheduler or the page that stops us is the same as Ctrl+C: what is finished is kept.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        return _outcome(arguments)
+    finally:  # after help, too
+        streams.flush_all()
+
+
+def _outcome(arguments: list[str]) -> int:
+    """Runs the verb; what it raises becomes a few lines and an exit code."""
+    try:
         return _run(arguments)
     except Llm2CompError as error:
         _complain(error, "--json" in arguments)
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; what was finished is kept, the same command goes on\n")
+        streams.write(sys.stderr, "\ninterrupted; what was finished is kept, the same command goes on\n")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `| head` closed it: not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError as error:  # a named pipe that was to be written; of stdout nobody need read all
+        _complain(InputError(f"nobody reads any more: {error}", "a file of the command", _READER), False)
+        return InputError.exit_code
     except Exception:  # noqa: BLE001 - the one place that may see a bug of ours
-        sys.stderr.write(clean_for_display(traceback.format_exc()))
-        sys.stderr.write("this is a bug of llm2comp; please report the lines above\n")
+        streams.write(sys.stderr, clean_for_display(traceback.format_exc()))
+        streams.write(sys.stderr, "this is a bug of llm2comp; please report the lines above\n")
         return EXIT_BUG
 
 
@@ -130,11 +139,11 @@ def _version() -> str:
 def _complain(error: Llm2CompError, is_json: bool) -> None:
     if is_json:
         shown = {"kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}
-        sys.stderr.write(escape_for_json(json.dumps({"error": shown}, ensure_ascii=False)) + "\n")
+        streams.write(sys.stderr, escape_for_json(json.dumps({"error": shown}, ensure_ascii=False)) + "\n")
     else:
         where = error.where.replace("\n", "\n       ")
         lines = f"error: {error.what}\nwhere: {where}\ndo:    {error.fix}\n"
-        sys.stderr.write(clean_for_display(lines))
+        streams.write(sys.stderr, clean_for_display(lines))
 
 
 if __name__ == "__main__":

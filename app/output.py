@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from app import streams
 from app.display import clean_for_display, escape_for_json
 from app.formats import THIN_SPACE, count, duration
 from app.table import Marked, TableColumn, table_lines
@@ -62,7 +63,7 @@ def print_table(
     stream = stream or sys.stdout
     for line in table_lines(columns, rows, width=width or terminal_width(stream), bold=stream.isatty()):
         # Its cells are clean already; the bold marks are ours.
-        stream.write(_encodable(line, stream) + "\n")
+        streams.write(stream, _encodable(line, stream) + "\n")
 
 
 def print_json(value: Any, *, stream: TextIO | None = None, indent: int | None = 2) -> None:
@@ -77,7 +78,7 @@ def print_json(value: Any, *, stream: TextIO | None = None, indent: int | None =
     # What the stream cannot write is escaped by JSON itself.
     is_utf8 = (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf8")
     text = json.dumps(_finite(value), indent=indent, ensure_ascii=not is_utf8, default=str)
-    stream.write(escape_for_json(text) + "\n")
+    streams.write(stream, escape_for_json(text) + "\n")
 
 
 class Progress:
@@ -137,23 +138,22 @@ class Progress:
         self._shown = now
         if self._is_terminal:
             columns = shutil.get_terminal_size((80, 24)).columns
-            self._stream.write(
-                _CLEAR + _encodable(clean_for_display(self._line(now)), self._stream)[: columns - 1]
-            )
+            line = _encodable(clean_for_display(self._line(now)), self._stream)
+            streams.write(self._stream, _CLEAR + line[: columns - 1])
         else:
             _write(self._line(now), self._stream)
-        self._stream.flush()
+        streams.flush(self._stream)
 
     def finish(self, *, failed: bool = False) -> None:
         """Ends the bar with what was done in which time; after a failure, or nothing, the bar is only taken away."""
         if self._quiet:
             return
         if self._is_terminal:
-            self._stream.write(_CLEAR)
+            streams.write(self._stream, _CLEAR)
         if self._done and not failed:
             seconds = self._clock() - self._began
             _write(f"{self._label}: {self._counted(self._done)} in {duration(seconds)}", self._stream)
-        self._stream.flush()
+        streams.flush(self._stream)
 
     def _line(self, now: float) -> str:
         seconds = now - self._began
@@ -176,7 +176,7 @@ class Progress:
 
 
 def _write(text: str, stream: TextIO) -> None:
-    stream.write(_encodable(clean_for_display(text), stream) + "\n")
+    streams.write(stream, _encodable(clean_for_display(text), stream) + "\n")
 
 
 def _encodable(text: str, stream: TextIO) -> str:
