@@ -1,4 +1,4 @@
-"""Fakes shared by the tests: an encoder of words that needs no weights."""
+"""Shared by the tests: a library of their own, and an encoder of words that needs no weights."""
 
 import hashlib
 import re
@@ -63,6 +63,16 @@ class WordEmbedder:
             rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
             self._directions[word] = rng.standard_normal(self.dimension).astype(np.float32)
         return self._directions[word]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_library_of_the_user(tmp_path_factory):
+    """Keeps tests, and the processes that they start, out of the library of whoever runs them."""
+    folder = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLM2COMP_HOME", str(folder / "library"))
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))  # where it lies when that is taken away
+        yield folder
 
 
 @pytest.fixture
