@@ -1,6 +1,7 @@
 """Where demo, collections, uploads and jobs of a user lie, and which collections the front end knows."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -8,12 +9,13 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import platformdirs
 
 from encoder.atomic import write_bytes, write_json
-from encoder.errors import CollectionError, InputError
+from encoder.errors import CollectionError, InputError, Llm2CompError
 from indexer.storage.manifest import SETTINGS_FILE, publication_numbers
 
 _FORMAT = 1
@@ -69,25 +71,44 @@ def jobs_folder() -> Path:
 
 
 def known() -> list[Entry]:
-    """Collections that exist now: those that were named, last named first, then those in the user's folder."""
+    """Collections that exist now: those that were named, last named first, then those in the user's folder.
+
+    Of several with one name the plain name means one that can be opened, of these rather one in the user's folder; the
+    others are told apart by what follows the name.
+    """
     paths = [path for path in _listed() if _is_collection(path)]
     paths += sorted(path for folder in (home(), collections_folder()) for path in _collections_in(folder))
-    entries: dict[Path, Entry] = {}
-    taken: set[str] = set()
-    for path in dict.fromkeys(path.resolve() for path in paths):
-        key = path.name if path.name not in taken else f"{path.name}~{_short_hash(path)}"
-        taken.add(key)
-        entries[path] = Entry(key, path)
-    return list(entries.values())
+    resolved = list(dict.fromkeys(path.resolve() for path in paths))
+    named: dict[str, list[Path]] = {}
+    for path in resolved:
+        named.setdefault(path.name, []).append(path)
+    plain = {same[0] if len(same) == 1 else min(same, key=_rank) for same in named.values()}
+    return [
+        Entry(path.name if path in plain else f"{path.name}~{_short_hash(path)}", path) for path in resolved
+    ]
 
 
 def find(key: str) -> Entry | None:
     """The collection that a link means, None for an unknown one; for an empty key the first that can be searched."""
     entries = known()
     if not key:
-        ready = (entry for entry in entries if _is_published(entry.path))
-        return next(ready, entries[0] if entries else None)
+        published = [entry for entry in entries if _is_published(entry.path)]
+        ready = (entry for entry in published if _can_be_opened(entry.path))
+        return next(chain(ready, published, entries), None)
     return next((entry for entry in entries if entry.key == key), None)
+
+
+def called(name: str) -> list[Entry]:
+    """What a command can mean by the name of a collection: one, or none, or several that it must not choose from.
+
+    Several only where none of them lies in the user's folder; one that cannot be opened counts where no other does.
+    """
+    entries = known()
+    meant = next((entry for entry in entries if entry.key == name), None)
+    if meant is None or _is_own(meant.path):
+        return [meant] if meant else []
+    same = [entry for entry in entries if entry.path.name == name and entry != meant]
+    return [meant, *(entry for entry in same if _can_be_opened(entry.path))]
 
 
 def remember(paths: Sequence[Path]) -> None:
@@ -184,6 +205,35 @@ def _is_published(path: Path) -> bool:
         return bool(publication_numbers(path))
     except CollectionError:  # it cannot be read, so it cannot be searched either
         return False
+
+
+def _rank(path: Path) -> tuple[bool, bool]:
+    """Sorts collections of one name by their claim to it, the best first."""
+    return not _can_be_opened(path), not _is_own(path)
+
+
+def _is_own(path: Path) -> bool:
+    return path.parent in (home().resolve(), collections_folder().resolve())
+
+
+def _can_be_opened(path: Path) -> bool:
+    try:
+        # What was found is asked again at every rerun of a page, and opening takes milliseconds.
+        return _was_opened(path, (path / SETTINGS_FILE).stat().st_mtime_ns, tuple(publication_numbers(path)))
+    except (CollectionError, OSError):
+        return False
+
+
+@functools.lru_cache(maxsize=256)
+def _was_opened(path: Path, made: int, versions: tuple[int, ...]) -> bool:
+    """Whether settings and rows can be read, for a collection in this state."""
+    from indexer.collection import Collection
+
+    try:
+        Collection.open(path).open_rows()
+    except (Llm2CompError, OSError):
+        return False
+    return True
 
 
 def _short_hash(path: Path) -> str:

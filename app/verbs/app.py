@@ -17,7 +17,11 @@ def add_parser(subparsers: Any) -> None:
     """Adds the verb to the command."""
     parser = options.add_verb(subparsers, "app", "open the front end in the browser", _EXAMPLES)
     parser.add_argument(
-        "collections", nargs="*", metavar="DIR", help="collections to show beside the known ones"
+        "collections",
+        nargs="*",
+        metavar="DIR",
+        type=options.collection_folder,
+        help="collections to show beside the known ones",
     )
     parser.add_argument(
         "--host",

@@ -2,10 +2,13 @@
 
 import argparse
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from encoder.errors import UsageError
+from encoder.errors import CollectionError, UsageError
+
+_LONGEST_COMPARED = 100  # characters of a name: comparing takes the square of it
 
 
 def add_verb(subparsers: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -68,7 +71,12 @@ def asked_once(
 
 
 def collection_folder(text: str) -> str:
-    """What is meant by DIR: a folder as given, else the collection that the page Corpora shows by that name."""
+    """What is meant by DIR: a folder as given, else the collection that the page Corpora shows by that name.
+
+    Raises:
+        UsageError: several have that name.
+        CollectionError: none has it, but one that is spelt much like it.
+    """
     try:
         if Path(text).name != text or Path(text).exists():
             return text
@@ -76,7 +84,28 @@ def collection_folder(text: str) -> str:
         return text
     from app import library
 
-    return next((str(entry.path) for entry in library.known() if entry.key == text), text)
+    found = library.called(text)
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} collections are called {text}",
+            "\n".join(str(entry.path) for entry in found),
+            "name one by its folder, or as `llm2comp info` lists it",
+        )
+    return str(found[0].path) if found else _unless_misspelt(text)
+
+
+def _unless_misspelt(text: str) -> str:
+    from app import library
+
+    keys = {entry.key.casefold(): entry.key for entry in library.known()}
+    near = get_close_matches(text[:_LONGEST_COMPARED].casefold(), keys, n=1)
+    if near:
+        raise CollectionError(
+            f"there is no collection called {text}",
+            text,
+            f"did you mean {keys[near[0]]}? `llm2comp info` lists them all",
+        )
+    return text
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

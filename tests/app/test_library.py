@@ -1,9 +1,13 @@
 """The library knows collections by where they lie, and writes only inside its folder."""
 
+import json
+
 import pytest
 
 from app import library
-from encoder.errors import InputError
+from app.verbs.options import collection_folder
+from encoder.errors import CollectionError, InputError, UsageError
+from tests.app.conftest import ROADS
 
 
 def a_collection(folder):
@@ -42,6 +46,65 @@ def test_two_collections_of_one_name_have_two_keys(library_home, tmp_path):
     assert second.key.startswith("news~")
     assert library.find(second.key) == second
     assert library.find("nosuch") is None
+
+
+def test_a_remembered_collection_that_cannot_be_opened_takes_no_name(library_home, make_collection, tmp_path):
+    old = a_collection(tmp_path / "x" / "roads")
+    own = make_collection(ROADS).path
+    library.remember([old])
+    broken, found = library.known()
+    assert (found.key, found.path) == ("roads", own)
+    assert (broken.path, broken.key[:6]) == (old, "roads~")
+    assert library.called("roads") == [found]
+    assert library.find("") == found
+
+
+def test_rows_of_another_format_are_as_unreadable_as_settings(library_home, make_collection, tmp_path):
+    moved = tmp_path / "x" / "roads"
+    moved.parent.mkdir()
+    make_collection(ROADS).path.rename(moved)
+    settings = json.loads((moved / "collection.json").read_text())
+    settings["dimension"] += 1
+    (moved / "collection.json").write_text(json.dumps(settings))
+    own = make_collection(ROADS).path
+    library.remember([moved])
+    assert {entry.key: entry.path for entry in library.known()}["roads"] == own
+    assert library.find("").path == own
+
+
+def test_of_two_that_can_be_opened_the_one_in_the_library_has_the_name(
+    library_home, make_collection, tmp_path
+):
+    moved = tmp_path / "x" / "roads"
+    moved.parent.mkdir()
+    make_collection(ROADS).path.rename(moved)
+    library.remember([moved])
+    assert [entry.path for entry in library.called("roads")] == [moved]
+    own = make_collection(ROADS).path
+    assert [entry.path for entry in library.called("roads")] == [own]
+
+
+def test_between_two_elsewhere_no_command_chooses(library_home, make_collection, tmp_path):
+    paths = [tmp_path / folder / "roads" for folder in "xyz"]
+    for path in paths[:2]:
+        path.parent.mkdir()
+        make_collection(ROADS).path.rename(path)
+    library.remember([*paths[:2], a_collection(paths[2])])
+    assert [entry.path for entry in library.called("roads")] == paths[:2]
+    with pytest.raises(UsageError, match="2 collections are called roads") as caught:
+        collection_folder("roads")
+    assert caught.value.where == f"{paths[0]}\n{paths[1]}"
+    second = library.called("roads")[1]
+    assert collection_folder(second.key) == str(second.path)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest(library_home):
+    a_collection(library_home / "collections" / "Demo")
+    with pytest.raises(CollectionError, match="there is no collection called demmo") as caught:
+        collection_folder("demmo")
+    assert caught.value.fix == "did you mean Demo? `llm2comp info` lists them all"
+    assert collection_folder("something else") == "something else"
+    assert collection_folder("./demmo") == "./demmo"
 
 
 def test_a_damaged_list_is_an_empty_list(library_home):
