@@ -60,14 +60,17 @@ def open_shown(opened: session.Opened) -> OpenMap | None:
     """
     from indexer.maps.stored import open_map
 
-    builds = map_list(opened)
-    identifier = session.view().map or _newest_whole(builds)
-    if identifier:
+    if identifier := shown_id(opened):
         make = lambda: _with_points(opened, open_map(opened.collection, identifier))  # noqa: E731
         return session.derived(opened, "map", identifier, make)
     if opened.searcher.snapshot.rows > AT_ONCE:
         return None
     return _first(opened)
+
+
+def shown_id(opened: session.Opened) -> str:
+    """Id of the map of the view, also where it is shown for being the newest; empty where none is stored."""
+    return session.view().map or _newest_whole(map_list(opened))
 
 
 def _newest_whole(builds: "Sequence[Build]") -> str:

@@ -10,6 +10,7 @@ from encoder.errors import Llm2CompError
 from indexer.annotations.sets import read_set
 from indexer.collection import Collection
 from indexer.derived import read_build
+from indexer.topics.versions import AUTOMATIC_NAME, read_version
 
 _NAME_CHARS = 80
 
@@ -47,6 +48,13 @@ def losses(collection: Collection, version: int, state: ViewState) -> list[Loss]
     if state.topics_run and _is_gone(lambda: read_build(collection, "topics", state.topics_run)):
         fields = {"topics_run": "", "topics_version": "", "topics": ()}
         found.append(Loss(f"The topics of this link, {state.topics_run}, are gone.", fields))
+    elif _has_lost_version(collection, state):
+        # Its numbers may mean other topics in another version.
+        sentence = (
+            f"The version of the topics of this link, {state.topics_version[:_NAME_CHARS]!r}, is gone: "
+            "you see them as they were found."
+        )
+        found.append(Loss(sentence, {"topics_version": AUTOMATIC_NAME, "topics": ()}))
     for name in ("by", "over"):
         column = getattr(state, name)
         if column and column not in collection.settings.columns:
@@ -57,6 +65,14 @@ def losses(collection: Collection, version: int, state: ViewState) -> list[Loss]
     if state.set and _is_gone(lambda: read_set(collection, state.set)):
         found.append(Loss(f"The saved set of this link, {state.set}, is gone.", {"set": ""}))
     return found
+
+
+def _has_lost_version(collection: Collection, state: ViewState) -> bool:
+    """Whether the view names an edited version of its topics that is no longer there."""
+    run, version = state.topics_run, state.topics_version
+    return (
+        bool(run) and version not in ("", AUTOMATIC_NAME) and not read_version(collection, run, version).edits
+    )
 
 
 def _is_gone(read: Callable[[], object]) -> bool:

@@ -1,6 +1,7 @@
 """The dialog with the link to what is shown: whole, with version and encoder, short enough to be passed on."""
 
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -9,7 +10,11 @@ from app import mode, session
 from app.display import clean_for_display
 from app.formats import count
 from app.link import MOST_TRAY_ROWS
+from app.map_selection import colour_of
+from app.map_session import has_topics, shown_id
+from app.topic_session import exactly, topics_shown
 from app.view_state import SAVED_VIEW_KEY, ViewState, encode, is_linkable
+from app.views.map_controls import offered
 from encoder.errors import Llm2CompError
 
 _PARTS = {
@@ -18,9 +23,11 @@ _PARTS = {
     "row": "picked hit",
     "more": "examples",
     "map": "map",
+    "colour": "colour",
     "map_view": "part of the map that is shown",
     "polygon": "outline",
-    "topics": "topics",
+    "topics_run": "topics and their version",
+    "topics": "picked topics",
     "by": "column that topics are compared by",
     "over": "dates that they are compared over",
     "set": "saved set",
@@ -33,14 +40,15 @@ def open_link_dialog() -> None:
     """Shows the link, what it holds and what not."""
     try:
         opened = session.opened()
-        parameters, is_saved = link_parameters(opened, pinned(opened, session.view()))
+        seen = pinned(opened, session.view())
+        parameters, is_saved = link_parameters(opened, seen)
     except Llm2CompError as error:
         st.text(clean_for_display(f"There is no link to this view: {error.what}"))
         st.text(clean_for_display(error.fix))
         return
     address = page_address(st.context.url or "", st.session_state.get(session.SHOWN, ""))
     st.code(f"{address}?{urlencode(parameters)}", language=None, wrap_lines=True)
-    held = [words for name, words in _PARTS.items() if getattr(session.view(), name)]
+    held = [words for name, words in _PARTS.items() if getattr(seen, name)]
     st.caption(f"Holds corpus, version, encoder{', ' if held else ''}{', '.join(held)}.")
     if is_saved:
         st.caption("Too long for a link: what it holds was saved with the corpus, and the link names it.")
@@ -53,10 +61,24 @@ def open_link_dialog() -> None:
 
 
 def pinned(opened: session.Opened, state: ViewState) -> ViewState:
-    """The view with what it was seen in: corpus, version and encoder."""
+    """The view with what it was seen in: corpus, version, encoder, and the map and topics that are shown.
+
+    Those that were shown for being the newest are named too, or the link would show later ones without a word.
+    """
     found = session.entry()
-    key = found.key if found else state.corpus
-    return replace(state, corpus=key, version=opened.version, encoder=session.fingerprint(opened))
+    seen: dict[str, Any] = {
+        "corpus": found.key if found else state.corpus,
+        "version": opened.version,
+        "encoder": session.fingerprint(opened),
+    }
+    page = st.session_state.get(session.SHOWN, "")
+    if page == "map":
+        seen["colour"] = colour_of(state.colour, offered(opened)).name
+    if page == "map" or state.polygon or state.map_view:
+        seen["map"] = shown_id(opened)
+    if (page in ("map", "topics") or state.topics) and has_topics(opened):
+        seen |= exactly(topics_shown(opened).stored)
+    return replace(state, **seen)
 
 
 def link_parameters(opened: session.Opened, state: ViewState) -> tuple[dict[str, str], bool]:
