@@ -181,7 +181,7 @@ def cancel(job: Job) -> Job:
         state = status(job)
         if state in WORKING:
             # Not SIGINT: a server started in the background of a shell hands that down as ignored.
-            _signal(job, signal.SIGTERM if job.cancelled_at is None else signal.SIGKILL)
+            processes.tell(job.pid, signal.SIGTERM if job.cancelled_at is None else signal.SIGKILL)
         return _save(replace(job, cancelled_at=time.time())) if state in ALIVE else job
 
 
@@ -284,10 +284,11 @@ def _asked() -> Iterator[None]:
         with _queue():
             yield
     except OSError as error:
-        what = f"the job cannot be kept: {error.strerror or error}"
-        raise InputError(
-            what, str(library.jobs_folder()), "make room on the server's disk and try again"
-        ) from error
+        what, fix = (
+            f"the job cannot be kept: {error.strerror or error}",
+            "make room on the server's disk and try again",
+        )
+        raise InputError(what, str(library.jobs_folder()), fix) from error
 
 
 def _enqueue(title: str, arguments: Sequence[str], into: Path) -> Job:
@@ -328,7 +329,7 @@ def _launch(job: Job) -> Job:
     try:
         _save(job)
     except OSError:  # nobody would know that it works, and it would be started again
-        _signal(job, signal.SIGKILL)
+        processes.tell(job.pid, signal.SIGKILL)
         child.wait()
         raise
     _children[job.id] = child
@@ -397,8 +398,3 @@ def _exit_code(job: Job) -> int | None:
 def _was_heard(job: Job) -> bool:
     last = max(progress(job).heartbeat, job.started_at + _STARTUP_S - _STALE_S)
     return time.time() - last <= _STALE_S
-
-
-def _signal(job: Job, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(job.pid, number)

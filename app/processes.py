@@ -1,5 +1,6 @@
-"""Whether a process still works, told from another that got its number later."""
+"""Processes by their numbers: whether one still works, told from another that got its number later, and signals."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -25,3 +26,9 @@ def start_of(pid: int) -> str:
     except OSError:
         return ""
     return "dead" if fields[0] in {"Z", "X"} else fields[19]
+
+
+def tell(pid: int, number: int) -> None:
+    """Sends a signal to a process and all that it has started; nothing where they are gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
