@@ -47,9 +47,10 @@ def draw_memory(opened: session.Opened) -> None:
     with st.spinner("Encoding …", show_time=True):
         look = health_session.memory(opened)
     st.text(look.slots.sentence)
-    heat, table = st.columns(2, gap="medium")
+    kind = _ask_kind()  # above both: its three names are wider than half of a page beside an open tray
+    heat, table = st.columns([2, 3], gap="medium")
     with heat:
-        _draw_heat(look.slots)
+        _draw_heat(look.slots, kind)
     with table:
         _draw_slots(look.slots)
         _draw_merged(look)
@@ -60,12 +61,16 @@ def _ask(asked: tuple[str, int]) -> None:
     st.session_state[_ASKED] = asked
 
 
-def _draw_heat(slots: "SlotReport") -> None:
+def _ask_kind() -> str:
     st.session_state.setdefault(_KIND, "within_centred")
     kind = st.segmented_control(
         "Likeness of memory tokens", list(_KINDS), key=_KIND, format_func=_KINDS.__getitem__, help=_KIND_HELP
     )
-    values = getattr(slots, kind or "within_centred")
+    return kind or "within_centred"
+
+
+def _draw_heat(slots: "SlotReport", kind: str) -> None:
+    values = getattr(slots, kind)
     if values is None:
         st.text("There are too few passages for this.")
         return
@@ -81,7 +86,7 @@ def _draw_slots(slots: "SlotReport") -> None:
             "Length": shown("norm", slot.norm),
             "Same in every text": shown("first_direction", slot.constant_share),
             "Effective rank": shown("effective_rank", slot.effective_rank_centred),
-            "Neighbours kept without it": shown("first_direction", slot.overlap),
+            "Kept without it": shown("first_direction", slot.overlap),
         }
         for number, slot in enumerate(slots.slots, 1)
     ]
@@ -93,8 +98,8 @@ def _draw_slots(slots: "SlotReport") -> None:
         column_config={
             "Length": st.column_config.TextColumn(help="Longer states count more in the mean."),
             "Same in every text": st.column_config.TextColumn(help="100 %: it tells no two texts apart."),
-            "Neighbours kept without it": st.column_config.TextColumn(
-                help="100 %: leaving this memory token out changes no answer."
+            "Kept without it": st.column_config.TextColumn(
+                help="Neighbours kept. 100 %: leaving this memory token out changes no answer."
             ),
         },
     )
