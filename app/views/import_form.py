@@ -1,6 +1,7 @@
 """The import form: a file by upload or by its path, its columns, a name, and the job that indexes it."""
 
 import contextlib
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,10 @@ def _ask_upload() -> Any:
         f"Up to {library.MOST_UPLOAD_MB} MB. A larger file is too large for the browser: index it where it lies, with "
         "this command, on the machine of the server."
     )
-    st.code(f"llm2comp index FILE --into {library.collections_folder() / 'NAME'}", language=None)
+    # Whoever signs in from elsewhere need not know where things lie here.
+    is_own = mode.current().sign_in is None
+    into = shlex.quote(str(library.collections_folder() / "NAME")) if is_own else "DIR"
+    st.code(f"llm2comp index FILE --into {into}", language=None)
     return upload
 
 
