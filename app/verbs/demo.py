@@ -1,6 +1,7 @@
 """`llm2comp demo`: something real to search on every machine."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ def add_parser(subparsers: Any) -> None:
     parser = options.add_verb(
         subparsers, "demo", "index the documentation of the installed Python packages and open it", _EXAMPLES
     )
-    parser.add_argument("--no-app", action="store_true", help="do all but the browser")
+    parser.add_argument(
+        "--no-app", action="store_true", help="open no page, and make no map and no topics beside it"
+    )
     parser.add_argument(
         "--port", type=int, metavar="N", help="of the page (default: the first free one from 8501)"
     )
@@ -31,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from app.demo_corpus import EXAMPLES
     from app.formats import plural
     from app.output import print_json, write_lines
+    from app.program import command
     from indexer.search import Searcher
     from indexer.segments.faiss_module import check_faiss
 
@@ -48,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         write_lines([f"  {hit.rank}. {hit.title}  ({hit.score:.3f})" for hit in result.hits])
     if args.no_app:
         if not args.json:
-            write_lines([f'next: llm2comp search {collection.path} "{EXAMPLES[1]}"   or   llm2comp app'])
+            path = shlex.quote(str(collection.path))
+            write_lines([f'next: {command()} search {path} "{EXAMPLES[1]}"   or   {command()} app'])
         return 0
     from app.server import serve
 

@@ -1,6 +1,7 @@
 """`llm2comp index`: sources into a collection, new or existing."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +197,7 @@ def _show(args: argparse.Namespace, collection: "Collection", source: "Source", 
 
     from app.formats import count, duration, plural
     from app.output import print_json, write_lines
+    from app.program import command
 
     if args.json:
         print_json(
@@ -220,5 +222,6 @@ def _show(args: argparse.Namespace, collection: "Collection", source: "Source", 
         )
     else:
         lines.append(f"nothing had to be encoded; the newest version is {done.version}")
-    lines.append(f'next: llm2comp search {collection.path} "..."   or   llm2comp app {collection.path}')
+    path = shlex.quote(str(collection.path))
+    lines.append(f'next: {command()} search {path} "..."   or   {command()} app {path}')
     write_lines(lines)
