@@ -4,7 +4,7 @@ FAISS := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/n
 
 .PHONY: demo test check bench environment development
 
-demo: environment  ## index the documentation of the installed packages and open it (NO_APP=1: without the browser)
+demo: environment  ## index the documentation of the installed packages and open it (NO_APP=1: without the page, its map and topics)
 	@echo "-- the demo: a corpus from the installed packages, indexed; about 2 minutes" >&2
 	@$(BIN)/llm2comp demo $(if $(NO_APP),--no-app)
 

@@ -1,6 +1,7 @@
 """`llm2comp map`: a map of a collection, built, listed, removed, or written as a picture or a table."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,7 @@ def _stored(args: argparse.Namespace, searcher: "Searcher") -> "StoredMap":
 
 def _list(args: argparse.Namespace, collection: "Collection") -> int:
     from app.output import print_json, write_lines
+    from app.program import command
     from indexer.maps.stored import list_maps
 
     builds = list_maps(collection)
@@ -148,7 +150,7 @@ def _list(args: argparse.Namespace, collection: "Collection") -> int:
     elif builds:
         write_lines(_line(build) for build in builds)
     else:
-        write_lines([f"no map yet; make one: llm2comp map {collection.path}"])
+        write_lines([f"no map yet; make one: {command()} map {shlex.quote(str(collection.path))}"])
     return 0
 
 
@@ -167,6 +169,7 @@ def _remove(args: argparse.Namespace, collection: "Collection") -> int:
 
 def _show(args: argparse.Namespace, collection: "Collection", stored: "StoredMap") -> int:
     from app.output import print_json, write_lines
+    from app.program import command
 
     if args.json:
         told = {"format": 1, "collection": str(collection.path), **_told(stored.build)}
@@ -175,9 +178,30 @@ def _show(args: argparse.Namespace, collection: "Collection", stored: "StoredMap
     lines = [_line(stored.build), *_remarks(stored.build)]
     if args.out:
         lines.append(f"written: {args.out}")
-    lines.append(f"next: llm2comp app {collection.path}   or   llm2comp topics {collection.path}")
+    if args.id is None:
+        lines += _place_among(collection, stored)
+    path = shlex.quote(str(collection.path))
+    lines.append(f"next: {command()} app {path}   or   {command()} topics {path}")
     write_lines(lines)
     return 0
+
+
+def _place_among(collection: "Collection", stored: "StoredMap") -> list[str]:
+    """What a new map changes for the pages, and for topics; nothing where it is the only one."""
+    from app.program import command
+    from indexer.maps.stored import list_maps, neighbour_map
+
+    others = [build.id for build in list_maps(collection) if build.id != stored.id]
+    if not others:
+        return []
+    path = shlex.quote(str(collection.path))
+    lines = [
+        f"the page Map opens with it from now on; the one before, {others[0]}, is in its list, and is the first again "
+        f"after: {command()} map {path} --remove {stored.id}"
+    ]
+    if (umap := neighbour_map(collection)) not in ("", stored.id):
+        lines.append(f"new topics are still found on {umap}, the newest map by umap")
+    return lines
 
 
 def _told(build: "Build") -> dict[str, Any]:

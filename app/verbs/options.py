@@ -89,7 +89,7 @@ def collection_folder(text: str) -> str:
         raise UsageError(
             f"{len(found)} collections are called {text}",
             "\n".join(str(entry.path) for entry in found),
-            "name one by its folder, or as `llm2comp info` lists it",
+            "name one by its folder",
         )
     return str(found[0].path) if found else _unless_misspelt(text)
 

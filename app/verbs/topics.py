@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """
 llm2comp topics articles
+llm2comp topics articles --id current
 llm2comp topics articles --method kmeans -n 30 --seed 1
-llm2comp topics articles --rename 3 'road building'
 llm2comp topics articles --merge 3 8 --version 'for the report'
 """
 # Option to what it is called in `args`; at most one of them.
@@ -34,6 +34,7 @@ _ACTIONS = {
 }
 _BUILDS = {"--method": "method", "-n": "count", "--min-size": "min_size", "--map": "map"}
 _EDITS = ("rename", "merge", "split", "assign_noise")
+_CURRENT = "current"  # instead of an id
 
 
 def add_parser(subparsers: Any) -> None:
@@ -45,17 +46,21 @@ def add_parser(subparsers: Any) -> None:
         "--method",
         choices=("hdbscan", "kmeans"),
         help="hdbscan: dense regions of the map, the rest is noise; kmeans: every passage gets a topic "
-        "(default: hdbscan where there is a map)",
+        "(default: hdbscan where there is a map by umap)",
     )
     made.add_argument("-n", "--count", type=int, metavar="N", help="topics of kmeans (default: by size)")
     made.add_argument(
         "--min-size", type=int, metavar="N", help="fewest passages of an hdbscan topic (default: by size)"
     )
-    made.add_argument("--map", metavar="ID", help="map for hdbscan (default: the newest)")
+    made.add_argument("--map", metavar="ID", help="map for hdbscan (default: the newest by umap)")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
     seen = parser.add_argument_group("what there is")
     seen.add_argument("--list", action="store_true", help="the runs and their versions")
-    seen.add_argument("--id", metavar="ID", help="the run meant (default: the current one)")
+    seen.add_argument(
+        "--id",
+        metavar="ID",
+        help="the run meant; by itself it shows that run; current means the current one",
+    )
     seen.add_argument("--version", metavar="NAME", help="the edited version meant, or to begin")
     seen.add_argument("--show", metavar="TOPIC", help="one topic, by number or label: phrases and passages")
     seen.add_argument("--by", metavar="COLUMN", help="topics by the values of a column")
@@ -84,6 +89,11 @@ def run(args: argparse.Namespace) -> int:
         return _list(args, collection)
     if args.remove is not None:
         return _remove(args, collection)
+    if args.id == _CURRENT:
+        from indexer.topics.versions import current_run
+
+        args.id, version = current_run(collection)
+        args.version = args.version or version or None
     from indexer.search import Searcher
 
     searcher = Searcher(collection).held()
@@ -91,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
         return _look(args, searcher)
     if any(getattr(args, name) is not None for name in _EDITS):
         return _show(args, searcher, *_edited(args, searcher))
-    return _show(args, searcher, _asked(args, searcher))
+    if args.id is None and args.version is None:
+        return _new(args, searcher)
+    return _show(args, searcher, _chosen(args, searcher))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -109,14 +121,49 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--choose needs --id", where, "see the runs: --list")
 
 
-def _asked(args: argparse.Namespace, searcher: "Searcher") -> "StoredTopics":
-    """The topics that are to be shown: new, chosen or only opened."""
+def _new(args: argparse.Namespace, searcher: "Searcher") -> int:
+    """Makes a run; where there was one, says before how to look at it, and after how to go back to it."""
+    from app.output import write_note
+    from indexer.topics.versions import current_run, list_runs
+
+    collection = searcher.collection
+    former = current_run(collection) if list_runs(collection) else None
+    says = former is not None and not (args.quiet or args.json)
+    if former and says:
+        write_note(
+            f"topics {_called(*former)} are there and current; to look at them: {_command(args)} --id {_CURRENT}; "
+            "now new ones are made"
+        )
+    topics = _made(args, searcher)
+    code = _show(args, searcher, topics)
+    if former and says and current_run(collection) == (topics.id, topics.version):
+        write_note(
+            f"{topics.id} is now the current run; back to the former: "
+            f"{_command(args)} --choose --id {former[0]}{_version_option(former[1])}"
+        )
+    return code
+
+
+def _command(args: argparse.Namespace) -> str:
+    from app.program import command
+
+    return f"{command()} topics {shlex.quote(str(args.collection))}"
+
+
+def _called(identifier: str, version: str) -> str:
+    return f"{identifier} ({version})" if version else identifier
+
+
+def _version_option(version: str) -> str:
+    return f" --version {shlex.quote(version)}" if version else ""
+
+
+def _chosen(args: argparse.Namespace, searcher: "Searcher") -> "StoredTopics":
+    """The run that is named, made the current one where that is asked for."""
     if args.choose:
         from indexer.topics.versions import choose
 
         choose(searcher.collection, args.id, args.version or "")
-    elif args.id is None and args.version is None:
-        return _made(args, searcher)
     return _opened(args, searcher)
 
 
@@ -202,10 +249,9 @@ def _note_if_not_current(args: argparse.Namespace, searcher: "Searcher", topics:
 
     if current_run(searcher.collection) == (topics.id, topics.version):
         return
-    version = f" --version {shlex.quote(topics.version)}" if topics.version else ""
     write_note(
         "pages, filters and exports mean another run; make this one current: "
-        f"llm2comp topics {shlex.quote(str(args.collection))} --choose --id {topics.id}{version}"
+        f"{_command(args)} --choose --id {topics.id}{_version_option(topics.version)}"
     )
 
 
@@ -256,7 +302,7 @@ def _list(args: argparse.Namespace, collection: Any) -> int:
     elif runs:
         print_table(*topic_tables.runs_table(runs))
     else:
-        write_lines([f"no topics yet; make them: llm2comp topics {args.collection}"])
+        write_lines([f"no topics yet; make them: {_command(args)}"])
     return 0
 
 

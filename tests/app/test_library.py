@@ -94,6 +94,7 @@ def test_between_two_elsewhere_no_command_chooses(library_home, make_collection,
     with pytest.raises(UsageError, match="2 collections are called roads") as caught:
         collection_folder("roads")
     assert caught.value.where == f"{paths[0]}\n{paths[1]}"
+    assert caught.value.fix == "name one by its folder"
     second = library.called("roads")[1]
     assert collection_folder(second.key) == str(second.path)
 

@@ -244,3 +244,18 @@ def test_a_map_of_few_passages_is_listed_by_what_drew_it(tmp_path, capsys):
     assert "8 points by pca" in said.out and "compiled" not in said.err
     assert main(["map", str(collection.path), "--list"]) == 0
     assert "8 points by pca" in capsys.readouterr().out
+
+
+def test_a_second_map_says_what_it_changes(capsys, collection):
+    _, first, _ = run(capsys, "map", collection.path, "--neighbours", "10", "--quiet")
+    umap = open_map(collection).id
+    assert "from now on" not in first
+    _, out, _ = run(capsys, "map", collection.path, "--method", "pca", "--quiet")
+    pca = open_map(collection).id
+    assert f"the one before, {umap}, is in its list" in out
+    assert f"new topics are still found on {umap}" in out
+    assert "from now on" not in run(capsys, "map", collection.path, "--id", "newest")[1]
+    undo = out[out.index("--remove") :].split()[:2]
+    assert undo == ["--remove", pca]
+    run(capsys, "map", collection.path, *undo)
+    assert open_map(collection).id == umap

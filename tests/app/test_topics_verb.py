@@ -203,3 +203,45 @@ def test_an_edit_says_that_pages_and_filters_still_mean_another_run(capsys, plan
     command = err[err.index("--choose") :].split()
     code, _, err = run(capsys, collection.path, *command)
     assert code == 0 and "--choose" not in err
+
+
+def test_only_looking_makes_nothing_and_a_new_run_says_that_it_is_current(capsys, planted):
+    collection, searcher = planted
+    first = build_topics(searcher, method="kmeans", count=4).id
+    code, out, err = run(capsys, collection.path, "--id", "current")
+    assert (code, err) == (0, "")
+    assert f"topics {first}" in out
+    assert [build.id for build in list_builds(collection, "topics")] == [first]
+    code, _, err = run(capsys, collection.path, "--method", "kmeans", "-n", "3")
+    second = list_builds(collection, "topics")[0].id
+    assert code == 0
+    assert f"topics {first} are there and current; to look at them: llm2comp topics" in err
+    assert f"{second} is now the current run; back to the former: " in err
+    back = err.rpartition("llm2comp topics ")[2].split()
+    assert run(capsys, *back)[0] == 0
+    assert f"topics {first}" in run(capsys, collection.path, "--id", "current")[1]
+
+
+def test_where_another_run_was_chosen_a_new_one_does_not_claim_to_be_current(capsys, planted):
+    collection, searcher = planted
+    first = build_topics(searcher, method="kmeans", count=4).id
+    run(capsys, collection.path, "--rename", "0", "roads", "--version", "my own")
+    run(capsys, collection.path, "--choose", "--id", first, "--version", "my own")
+    _, _, err = run(capsys, collection.path, "--method", "kmeans", "-n", "3")
+    assert f"topics {first} (my own) are there and current" in err
+    assert "is now the current run" not in err
+    assert "pages, filters and exports mean another run" in err
+    code, shown = as_json(capsys, collection.path, "--id", "current")
+    assert (code, shown["id"], shown["version"]) == (0, first, "my own")
+
+
+def test_the_current_run_of_none_is_said(capsys, planted):
+    code, _, err = run(capsys, planted[0].path, "--id", "current")
+    assert code == 1
+    assert "there are no topics of this collection yet" in err
+
+
+def test_the_first_run_and_a_quiet_one_say_nothing_of_others(capsys, planted):
+    collection, _ = planted
+    for _ in range(2):
+        assert "current" not in run(capsys, collection.path, "--method", "kmeans", "--quiet")[2]
