@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 from app.curves import VIEWS, Layer, chart_text, spectrum_chart
 from app.display import one_line
 from app.formats import count, plural
+from app.health_advice import advice_for_command, trial_notes
 from app.health_curves import length_layers, length_name, length_sentence, slot_layers, slot_sentence
-from app.health_text import origin_line, row_name
+from app.health_text import counted_from, origin_line, row_name, unit_of
 from app.health_words import (
     DASH,
-    MEASURES,
     TEMPERATURE_COLUMNS,
     TEMPERATURE_HELP,
     TRIAL_COLUMNS,
     evidence,
+    interval_note,
+    label_of,
     layer_of,
     missing,
     not_measured,
@@ -66,13 +68,14 @@ def health_html(report: "HealthReport", other: "HealthReport | None" = None) -> 
         f'<h1>Health of {name}</h1><p class="of">{_text(origin_line(report))}</p>',
         f'<p class="verdict" style="border-left-color: {STATE_COLOURS[verdict.state]}">{_badge(verdict.state)}'
         f"{_text(verdict.sentence)}</p>",
-        _advice(verdict.advice),
+        _list("What to do", advice_for_command(report)),
         _charts(report, other),
         _evidence(report),
         _comparison(report, other) if other else "",
-        _rows("Hubs", "near to", report.listed.hubs),
-        _rows("Outliers", "robust z", report.listed.outliers),
+        _rows("Hubs", "near to", report.listed.hubs, unit_of(report)),
+        _rows("Outliers", "robust z", report.listed.outliers, unit_of(report)),
         _duplicates(report),
+        f"<p><small>{counted_from(report)}</small></p>",
         _lengths(report),
         _memory(report),
         _temperatures(report),
@@ -89,10 +92,6 @@ def layers_of(report: "HealthReport", other: "HealthReport | None" = None) -> li
     if other is not None:
         layers.append(layer_of(other.origin.name, other.examination.diagnosis))
     return [*layers, random_layer(report.examination)]
-
-
-def _advice(advice: Sequence[str]) -> str:
-    return _list("What to do", advice)
 
 
 def _charts(report: "HealthReport", other: "HealthReport | None") -> str:
@@ -129,15 +128,17 @@ def _evidence(report: "HealthReport") -> str:
             f"<td class=number>{line.interval or DASH}</td><td>{_text(line.healthy) or DASH}</td><td>{state}</td></tr>"
         )
     head = "<tr><th>Measure</th><th class=number>Value</th><th class=number>With ever more rows (95 %)</th><th>Healthy</th><th>State</th></tr>"
+    note = interval_note(every)
+    noted = f"<p><small>{note}</small></p>" if note else ""
     said = "".join(f"<p>{_text(each)}</p>" for each in (*missing(found), not_measured(every)) if each)
-    return f"<h2>Evidence</h2>{said}<div class=scroll><table>{head}{''.join(lines)}</table></div>"
+    return f"<h2>Evidence</h2>{said}<div class=scroll><table>{head}{''.join(lines)}</table></div>{noted}"
 
 
 def _comparison(report: "HealthReport", other: "HealthReport") -> str:
     found = compare(report.examination.diagnosis, other.examination.diagnosis)
     rows = [
         [
-            MEASURES.get(one.measure, (one.measure.replace("_", " "), ""))[0],
+            label_of(one.measure),
             *(shown(one.measure, value) for value in (one.first, one.second, one.difference)),
         ]
         for one in found.measures
@@ -150,20 +151,24 @@ def _comparison(report: "HealthReport", other: "HealthReport") -> str:
     )
 
 
-def _rows(title: str, value: str, rows: "Sequence[NamedRow]") -> str:
+def _rows(title: str, value: str, rows: "Sequence[NamedRow]", unit: str) -> str:
     if not rows:
         return ""
     cells = [[row_name(row), row.passage_id or DASH, count(row.value)] for row in rows]
-    return f"<h2>{title}</h2>" + _table(["Passage", "Id", value], cells)
+    return f"<h2>{title}</h2>" + _table([unit.capitalize(), "Id", value], cells)
 
 
 def _duplicates(report: "HealthReport") -> str:
     groups = [
-        [kind, plural(group.size, "passage"), "; ".join(row_name(row) for row in group.rows)]
+        [kind, plural(group.size, unit_of(report)), "; ".join(row_name(row) for row in group.rows)]
         for kind, found in (("equal", report.listed.equal), ("nearly equal", report.listed.near))
         for group in found
     ]
-    return "<h2>Duplicates</h2>" + _table(["Kind", "Size", "Passages"], groups) if groups else ""
+    return (
+        "<h2>Duplicates</h2>" + _table(["Kind", "Size", f"{unit_of(report).capitalize()}s"], groups)
+        if groups
+        else ""
+    )
 
 
 def _lengths(report: "HealthReport") -> str:
@@ -220,7 +225,10 @@ def _temperatures(report: "HealthReport") -> str:
 def _trials(report: "HealthReport") -> str:
     if not report.what_if:
         return ""
-    return "<h2>What if</h2>" + _table(TRIAL_COLUMNS, [trial_cells(trial) for trial in report.what_if])
+    notes = "".join(f"<p>{_text(note)}</p>" for note in trial_notes(report.what_if))
+    return (
+        "<h2>What if</h2>" + _table(TRIAL_COLUMNS, [trial_cells(trial) for trial in report.what_if]) + notes
+    )
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

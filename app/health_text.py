@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 from app.display import one_line
 from app.formats import count, plural
+from app.health_advice import advice_for_command, trial_notes
 from app.health_words import (
     DASH,
-    MEASURES,
     TEMPERATURE_COLUMNS,
     TRIAL_COLUMNS,
     evidence,
+    interval_note,
+    label_of,
     missing,
     not_measured,
     shown,
@@ -32,6 +34,7 @@ _LISTED = 5
 _TITLE_CHARS = 60
 _NAME_CHARS = 24
 _UNCUT = 1_000_000  # columns
+ROWS_FROM_0 = "Rows are counted from 0, as in numpy."
 
 
 def print_report(report: "HealthReport", other: "HealthReport | None" = None) -> None:
@@ -46,14 +49,8 @@ def print_report(report: "HealthReport", other: "HealthReport | None" = None) ->
     _print_evidence(report)
     if other is not None:
         _print_comparison(report, other)
-    _print_rows("hubs", "near to", report.listed.hubs)
-    _print_rows("outliers", "z", report.listed.outliers)
-    lines = [
-        f"duplicates: {plural(group.size, 'passage')} {kind}: {', '.join(row_name(row) for row in group.rows[:3])}"
-        for kind, groups in (("equal", report.listed.equal), ("nearly equal", report.listed.near))
-        for group in groups[:3]
-    ]
-    lines += [f"length: {report.lengths.sentence}"] if report.lengths else []
+    _print_listed(report)
+    lines = [f"length: {report.lengths.sentence}"] if report.lengths else []
     lines += [f"memory tokens: {report.memory.sentence}"] if report.memory else []
     write_lines(lines)
     if report.what_if:
@@ -62,14 +59,16 @@ def print_report(report: "HealthReport", other: "HealthReport | None" = None) ->
             [TableColumn(TRIAL_COLUMNS[0]), *(TableColumn(title, "right") for title in TRIAL_COLUMNS[1:])],
             [trial_cells(trial) for trial in report.what_if],
         )
+        write_lines(trial_notes(report.what_if))
     if report.temperatures:
         write_lines(["", f"temperatures of attention: {temperature_sentence(report.temperatures)}"])
         _print_whole(
             [TableColumn(title, "right") for title in TEMPERATURE_COLUMNS],
             temperature_cells(report.temperatures),
         )
-    if found.verdict.advice:
-        write_lines(["", "what to do:", *(f"  - {advice}" for advice in found.verdict.advice)])
+    advice = advice_for_command(report)
+    if advice:
+        write_lines(["", "what to do:", *(f"  - {one_line(each)}" for each in advice)])
     write_lines(f"note: {note}" for note in report.notes)
 
 
@@ -90,8 +89,20 @@ def origin_line(report: "HealthReport") -> str:
 
 
 def row_name(row: "NamedRow") -> str:
-    """A row by its title, else by the beginning of its text, else by its number from 1."""
-    return shorten(one_line(row.title or row.text), _TITLE_CHARS) or f"row {count(row.position + 1)}"
+    """A row by its title, else by the beginning of its text, else by its number from 0, as it is in the JSON."""
+    return shorten(one_line(row.title or row.text), _TITLE_CHARS) or f"row {row.position}"
+
+
+def counted_from(report: "HealthReport") -> str:
+    """From where the rows of a file are counted, said where any is named; else empty."""
+    listed = report.listed
+    is_any = listed.hubs or listed.outliers or listed.equal or listed.near
+    return ROWS_FROM_0 if report.is_of_file and is_any else ""
+
+
+def unit_of(report: "HealthReport") -> str:
+    """What one of the examined is."""
+    return "row" if report.is_of_file else "passage"
 
 
 def _print_evidence(report: "HealthReport") -> None:
@@ -111,8 +122,7 @@ def _print_evidence(report: "HealthReport") -> None:
             cells if title.title == "state" else [cell or DASH for cell in cells] for title, cells in columns
         ]
         _print_whole([title for title, _ in columns], list(zip(*filled, strict=True)))
-    few = not_measured(every)
-    write_lines([few] if few else [])
+    write_lines(filter(None, [interval_note(lines), not_measured(every)]))
     write_lines(missing(found))
 
 
@@ -129,7 +139,7 @@ def _print_comparison(report: "HealthReport", other: "HealthReport") -> None:
         titles,
         [
             [
-                MEASURES.get(one.measure, (one.measure, ""))[0],
+                label_of(one.measure),
                 *(shown(one.measure, value) for value in (one.first, one.second, one.difference)),
             ]
             for one in found.measures
@@ -144,6 +154,18 @@ def _print_whole(columns: "Sequence[TableColumn]", rows: "Sequence[Sequence[str]
 
 def _column_name(name: str) -> str:
     return shorten(one_line(name), _NAME_CHARS) if sys.stdout.isatty() else one_line(name)
+
+
+def _print_listed(report: "HealthReport") -> None:
+    """The rows that the measures point at."""
+    _print_rows("hubs", "near to", report.listed.hubs)
+    _print_rows("outliers", "z", report.listed.outliers)
+    lines = [
+        f"duplicates: {plural(group.size, unit_of(report))} {kind}: {', '.join(row_name(row) for row in group.rows[:3])}"
+        for kind, groups in (("equal", report.listed.equal), ("nearly equal", report.listed.near))
+        for group in groups[:3]
+    ]
+    write_lines([*lines, *filter(None, [counted_from(report)])])
 
 
 def _print_rows(kind: str, value: str, rows: "Sequence[NamedRow]") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from app.curves import Layer
 from app.formats import count
 from encoder.spectrum.diagnosis import Diagnosis
-from encoder.spectrum.examination import Examination
+from encoder.spectrum.examination import Examination, by_shown_names
 from encoder.spectrum.intervals import Interval
 from encoder.spectrum.verdict import Finding, State, rows_for_verdict
 from encoder.spectrum.what_if import Gain, Share, WhatIf
@@ -30,17 +30,17 @@ STATE_WORDS: dict[State, str] = {
 }
 # What each measure is, in a sentence; in the order of the evidence.
 MEASURES: dict[str, tuple[str, str]] = {
-    "effective_rank_centred": (
+    "effective_rank": (
         "Effective rank",
         "How many directions the vectors use, without their mean: exp of the entropy of the spectrum.",
     ),
-    "effective_rank": (
+    "effective_rank_with_mean": (
         "Effective rank with the mean",
         "The same, with the direction that all vectors share.",
     ),
     "n90": ("Directions for 90 %", "The fewest directions that hold 90 % of the variance."),
     "first_direction": ("First direction", "Share of the variance that the strongest direction carries."),
-    "participation_ratio_centred": (
+    "participation_ratio": (
         "Participation ratio",
         "A stricter count of directions that strong ones dominate; without the mean.",
     ),
@@ -73,7 +73,7 @@ MEASURES: dict[str, tuple[str, str]] = {
 _SHARES = {"first_direction", "antihub_share", "equal_share", "near_share", "norm_spread", "ann_recall"}
 _COUNTS = {"n90", "outliers", "zero_rows", "non_finite_rows"}
 # Measure of a finding to the line of the evidence that it judges.
-_JUDGED = {"rank_share": "effective_rank_centred", "n90_share": "n90"}
+_JUDGED = {"rank_share": "effective_rank", "n90_share": "n90"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Evidence:
         interval: 95 %, as text; empty where there is none.
         healthy: what would be, as text; empty where nothing is said of it.
         state: of the verdict on it; None where it is not judged.
+        is_outside: whether the interval is seen not to hold the value.
     """
 
     measure: str
@@ -97,6 +98,7 @@ class Evidence:
     interval: str
     healthy: str
     state: State | None
+    is_outside: bool = False
 
     @property
     def is_measured(self) -> bool:
@@ -112,14 +114,13 @@ def evidence(found: Examination, measures: dict[str, float | str | None]) -> lis
         measures: its values by name, and more beside.
     """
     intervals = _intervals(found)
-    return evidence_of(measures, intervals, found.verdict.reasons, found.reference.measures.effective_rank)
+    return evidence_of(measures, intervals, found.verdict.reasons)
 
 
 def evidence_of(
     measures: dict[str, float | str | None],
     intervals: dict[str, Interval | None],
     reasons: Sequence[Finding],
-    random_rank: float | None,
 ) -> list[Evidence]:
     """Lines of the evidence for the measures that there are.
 
@@ -127,7 +128,6 @@ def evidence_of(
         measures: values by name.
         intervals: by name, as far as there are any.
         reasons: of the verdict.
-        random_rank: effective rank of as many random rows; None where it is not defined.
     """
     judged = {_JUDGED.get(reason.measure, reason.measure): reason for reason in reasons}
     lines = []
@@ -142,11 +142,19 @@ def evidence_of(
                 help=help_text,
                 value=shown(name, value),
                 interval=_interval(name, intervals.get(name)),
-                healthy=_band(name, reason, random_rank),
+                healthy=_band(name, reason, value),
                 state=None if reason is None else reason.state,
+                is_outside=_is_outside(name, value, intervals.get(name)),
             )
         )
     return lines
+
+
+def interval_note(lines: Sequence[Evidence]) -> str:
+    """What an interval means that its value is not in; empty where every value is."""
+    if not any(line.is_outside for line in lines):
+        return ""
+    return "An interval is of the value that many more rows would give, so the value of these rows can lie outside it."
 
 
 def not_measured(lines: Sequence[Evidence]) -> str:
@@ -187,8 +195,15 @@ def _interval(measure: str, interval: Interval | None) -> str:
     return f"{shown(measure, interval.low)} to {shown(measure, interval.high)}"
 
 
+def _is_outside(measure: str, value: float | str | None, interval: Interval | None) -> bool:
+    """Whether an interval does not hold a value, and not by rounding that nobody sees."""
+    if interval is None or value is None or isinstance(value, str) or interval.low <= value <= interval.high:
+        return False
+    return shown(measure, value) not in (shown(measure, interval.low), shown(measure, interval.high))
+
+
 def _intervals(found: Examination) -> dict[str, Interval | None]:
-    intervals = dict(found.intervals.of)
+    intervals: dict[str, Interval | None] = by_shown_names(found.intervals.of)
     dimension = found.surroundings.intrinsic_dimension
     if dimension is not None:
         intervals["intrinsic_dimension"] = Interval(
@@ -197,15 +212,20 @@ def _intervals(found: Examination) -> dict[str, Interval | None]:
     return intervals
 
 
-def _band(measure: str, reason: Finding | None, random_rank: float | None) -> str:
+def _band(measure: str, reason: Finding | None, value: float | str | None) -> str:
     if reason is None:
         return ""
     side = "at least" if reason.band.is_low_bad else "at most"
-    if reason.measure == "rank_share":
-        return "" if random_rank is None else f"{side} {reason.band.watch * random_rank:.0f}"
-    if reason.measure == "n90_share":
-        return f"{side} {reason.band.watch:.0%} of random vectors' number".replace("%", " %")
+    if measure != reason.measure:  # a share of what random vectors have is judged, and the count is shown
+        return (
+            f"{side} {reason.band.watch * float(value) / reason.value:.0f}" if value and reason.value else ""
+        )
     return f"{side} {shown(measure, reason.band.watch)}"
+
+
+def label_of(measure: str) -> str:
+    """What a measure is called; one that is no evidence has its name in words."""
+    return MEASURES.get(measure, (measure.replace("_", " ").capitalize(), ""))[0]
 
 
 def layer_of(name: str, diagnosis: Diagnosis) -> Layer:

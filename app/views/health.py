@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import health_session, library, session
 from app.display import clean_for_display, esc_md, one_line
 from app.formats import count, plural
+from app.health_advice import advice_for_page
 from app.health_words import STATE_ICONS, STATE_WORDS
 from app.views.demo import start_demo
 from app.views.health_evidence import draw_evidence, draw_numbers, draw_spectrum
@@ -108,14 +109,15 @@ def _draw_reasons(verdict: "Verdict") -> None:
     reasons = [
         reason.sentence for reason in verdict.reasons if reason.state not in ("healthy", "cannot tell")
     ]
-    if not reasons and not verdict.advice:
+    advice = advice_for_page(verdict)
+    if not reasons and not advice:
         if verdict.state == "healthy":
             st.caption(
                 "Nothing needs doing. A verdict is on the shape of the space, not on what is found in it."
             )
         return
     for column, title, lines in zip(
-        st.columns(2, gap="medium"), ("Why", "What to do"), (reasons, verdict.advice), strict=True
+        st.columns(2, gap="medium"), ("Why", "What to do"), (reasons, advice), strict=True
     ):
         if lines:
             column.caption(title)

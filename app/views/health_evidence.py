@@ -14,6 +14,8 @@ from app.health_session import is_dark
 from app.health_words import DASH, MEASURES, evidence, layer_of, missing, not_measured, shown
 from app.views.messages import show_error
 from encoder.errors import Llm2CompError
+from encoder.spectrum.diagnosis import diagnosis_to_json
+from encoder.spectrum.examination import by_shown_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +37,7 @@ _CENTRED_HELP = (
     "Without the mean of all vectors. With it, the first direction is mostly what all passages share."
 )
 _NUMBERS = (
-    "effective_rank_centred",
+    "effective_rank",
     "first_direction",
     "mean_cosine",
     "intrinsic_dimension",
@@ -139,9 +141,7 @@ def _take_other() -> None:
 
 def draw_numbers(diagnosis: "Diagnosis", report: "HealthReport | None") -> None:
     """The numbers that matter most; a dash where they are still being found."""
-    known = (
-        {name: getattr(diagnosis, name, None) for name in _NUMBERS} if report is None else report.measures()
-    )
+    known = _early(diagnosis) if report is None else report.measures()
     intervals = {} if report is None else {line.measure: line for line in evidence(report.examination, known)}
     # What cannot be told of so few passages is left out; until all is looked at, it may still come.
     names = [name for name in _NUMBERS if report is None or known.get(name) is not None]
@@ -149,11 +149,17 @@ def draw_numbers(diagnosis: "Diagnosis", report: "HealthReport | None") -> None:
         for column, name in zip(st.columns(2), names[start : start + 2], strict=False):
             label, help_text = MEASURES[name]
             value = shown(name, known.get(name))
-            if name == "effective_rank_centred":
+            if name == "effective_rank":
                 value += f" of {count(diagnosis.dimension)}"
             line = intervals.get(name)
             beside = f" Healthy: {esc_md(line.healthy)}." if line and line.healthy else ""
             column.metric(label, value, help=help_text + beside, border=True)
+
+
+def _early(diagnosis: "Diagnosis") -> "dict[str, float | str | None]":
+    """The numbers that the spectrum alone tells, under the names that they will have."""
+    told = by_shown_names(diagnosis_to_json(diagnosis)) | {"first_direction": diagnosis.first_direction}
+    return {name: told.get(name) for name in _NUMBERS}
 
 
 def draw_evidence(report: "HealthReport") -> None:

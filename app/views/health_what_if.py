@@ -9,6 +9,7 @@ from app import health_session, jobs, mode, session
 from app.charts import PLOTLY_CONFIG, line_figure
 from app.curves import chart_text, spectrum_chart
 from app.display import one_line
+from app.health_advice import trial_notes
 from app.health_session import is_dark
 from app.health_words import TRIAL_COLUMNS, gain_words, layer_of, trial_cells
 from app.rows import TITLE_CHARS, shorten
@@ -94,6 +95,8 @@ def _draw_trials(found: "tuple[WhatIf, ...]") -> "WhatIf | None":
             ),
         },
     )
+    for note in trial_notes(found):
+        st.text(note)
     rows = event.selection.rows
     at = rows[0] if rows and rows[0] < len(found) else start
     chosen = "" if specs[at] == _NONE else specs[at]

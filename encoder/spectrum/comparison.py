@@ -4,20 +4,21 @@ from dataclasses import dataclass
 
 from encoder.spectrum.diagnosis import Diagnosis
 
-COMPARED = (
-    "effective_rank",
-    "effective_rank_centred",
-    "rank_me",
-    "participation_ratio",
-    "participation_ratio_centred",
-    "stable_rank_centred",
-    "n90",
-    "n99",
-    "iso_score",
-    "first_direction",
-    "mean_cosine",
-    "uniformity",
-)
+# By the name that people see (see `examination.by_shown_names`), the field of a diagnosis.
+COMPARED = {
+    "effective_rank": "effective_rank_centred",
+    "effective_rank_with_mean": "effective_rank",
+    "rank_me": "rank_me",
+    "participation_ratio": "participation_ratio_centred",
+    "participation_ratio_with_mean": "participation_ratio",
+    "stable_rank": "stable_rank_centred",
+    "n90": "n90",
+    "n99": "n99",
+    "iso_score": "iso_score",
+    "first_direction": "first_direction",
+    "mean_cosine": "mean_cosine",
+    "uniformity": "uniformity",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def compare(first: Diagnosis, second: Diagnosis) -> Comparison:
             f"The first has {first.dimension:,} dimensions, the second {second.dimension:,}: read ranks as "
             "shares of them."
         )
-    measures = tuple(Compared(name, _value(first, name), _value(second, name)) for name in COMPARED)
+    measures = tuple(
+        Compared(name, _value(first, field), _value(second, field)) for name, field in COMPARED.items()
+    )
     return Comparison(measures, tuple(notes))
 
 

@@ -21,6 +21,7 @@ from encoder.spectrum.surroundings import Surroundings, look_around
 from encoder.spectrum.verdict import Verdict, judge
 
 Report = Callable[[str, float], None]
+_CENTRED, _WITH_MEAN = "_centred", "_with_mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Examination:
     def measures(self) -> dict[str, float | str | None]:
         """Single values by name, `state` among them: what requirements are on."""
         plain = diagnosis_to_json(self.diagnosis)
-        found = {name: value for name, value in plain.items() if not isinstance(value, list)}
+        found = by_shown_names({name: value for name, value in plain.items() if not isinstance(value, list)})
         around = self.surroundings
         dimension = around.intrinsic_dimension
         return found | {
@@ -53,6 +54,29 @@ class Examination:
             "norm_spread": self.norms.spread,
             "state": self.verdict.state,
         }
+
+
+def by_shown_names(told: dict[str, Any]) -> dict[str, Any]:
+    """The same under the names by which people see it: a measure without the mean has the plain name.
+
+    A diagnosis calls the raw one `effective_rank` and the one without the mean `effective_rank_centred`, as papers do.
+    Tables and pages show the latter as "Effective rank", and so whoever asks for `effective_rank` must get that one.
+
+    Args:
+        told: values by name; dictionaries and lists within are gone through as well.
+    """
+    renamed = {}
+    for name, value in told.items():
+        plain = name.removesuffix(_CENTRED)
+        shown = plain if name.endswith(_CENTRED) else name + _WITH_MEAN if name + _CENTRED in told else name
+        renamed[shown] = _within(value)
+    return renamed
+
+
+def _within(value: Any) -> Any:
+    if isinstance(value, dict):
+        return by_shown_names(value)
+    return [_within(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _nothing(_stage: str, _fraction: float) -> None:

@@ -26,7 +26,7 @@ directions; n90, the fewest directions with 90 % of the variance, tells a few st
 The first direction's band counts from the share that a direction of random rows has, which matters below 20 dimensions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from encoder.spectrum.diagnosis import Diagnosis
@@ -42,13 +42,15 @@ _LOW_RANK, _COLLAPSED_RANK = 0.5, 0.2
 _LOW_N90, _COLLAPSED_N90 = 0.3, 0.15
 _STRONG_FIRST, _COLLAPSED_FIRST = 0.25, 0.5
 _HIGH_COSINE, _COLLAPSED_COSINE = 0.5, 0.98
+_SOME_MEAN = 0.1  # a mean cosine below which there is hardly a mean to take away
 _HIGH_SKEWNESS = 5.0
 _MANY_ANTIHUBS = 0.15
 _MANY_EQUAL, _MANY_NEAR = 0.05, 0.2
 _MANY_BROKEN = 0.001
+_ONE_POINT = 1e-9  # variance of unit rows below which only rounding tells them apart
 _ORDER: dict[State, int] = {"collapsed": 0, "watch": 1, "cannot tell": 2, "healthy": 3}
 
-_TRAIN = "Train on with a contrastive stage: more steps, larger batches, or a lower temperature."
+_TRAIN = "Train the encoder on with a contrastive stage: more steps, larger batches, or a lower temperature."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Finding:
     state: State
     sentence: str
     advice: str  # what to do; empty when it is healthy
+    remedy: str = ""  # the transformation that may help, to be tried first; empty where none does
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,18 @@ class Verdict:
     @property
     def advice(self) -> tuple[str, ...]:
         """What to do, the most urgent first, each once."""
-        said = dict.fromkeys(reason.advice for reason in self.reasons if reason.advice)
+        return tuple(self.remedies)
+
+    @property
+    def remedies(self) -> dict[str, str]:
+        """Every piece of advice, and the transformation it speaks of; empty where it speaks of none."""
+        said = {reason.advice: reason.remedy for reason in self.reasons if reason.advice}
         # What another piece of advice begins with, it says as well.
-        return tuple(one for one in said if not any(other != one and other.startswith(one) for other in said))
+        return {
+            one: remedy
+            for one, remedy in said.items()
+            if not any(other != one and other.startswith(one) for other in said)
+        }
 
 
 def judge(
@@ -115,12 +127,11 @@ def judge(
         equal: rows that are equal.
         near: rows of a sample that are nearly equal.
     """
-    findings = [
-        *_of_spectrum(diagnosis),
-        *_of_hubs(hubness),
-        *_of_rows(diagnosis),
-        *_of_duplicates(equal, near),
-    ]
+    findings = [*_of_rows(diagnosis), *_of_duplicates(equal, near)]
+    if is_one_point(diagnosis):  # that they are equal to each other follows
+        findings = [*_of_one_point(diagnosis), *(replace(finding, advice="") for finding in findings)]
+    else:
+        findings = [*_of_spectrum(diagnosis), *_of_hubs(hubness, diagnosis.mean_cosine), *findings]
     reasons = tuple(sorted(findings, key=lambda finding: _ORDER[finding.state]))
     worst = reasons[0].state if reasons else "cannot tell"
     if diagnosis.n < LEAST_ROWS or (diagnosis.n < diagnosis.dimension and worst != "collapsed"):
@@ -128,12 +139,34 @@ def judge(
     return Verdict(worst, f"{worst.capitalize()}: {_evidence(diagnosis, reasons, worst)}.", reasons)
 
 
-def _finding(measure: str, value: float | None, band: Band, sentence: str, advice: str) -> list[Finding]:
+def is_one_point(diagnosis: Diagnosis) -> bool:
+    """Whether all vectors, two at least, are the same but for rounding."""
+    return diagnosis.n > 1 and float(diagnosis.eigenvalues.sum()) < _ONE_POINT
+
+
+def _finding(
+    measure: str, value: float | None, band: Band, sentence: str, advice: str, *, remedy: str = ""
+) -> list[Finding]:
     """One finding, or none where there is no value."""
     if value is None:
         return []
     state = band.state(value)
-    return [Finding(measure, value, band, state, sentence, "" if state == "healthy" else advice)]
+    if state == "healthy":
+        advice = remedy = ""
+    return [Finding(measure, value, band, state, sentence, advice, remedy)]
+
+
+def _of_one_point(diagnosis: Diagnosis) -> list[Finding]:
+    """Of vectors that are all the same; nothing is left of them without their mean."""
+    if diagnosis.n < LEAST_ROWS:
+        return []
+    return _finding(
+        "mean_cosine",
+        diagnosis.mean_cosine,
+        Band(False, _HIGH_COSINE, _COLLAPSED_COSINE),
+        f"All {diagnosis.n:,} vectors are the same: no transformation can tell them apart.",
+        "Mend the encoder or train it anew: it gives every text the same vector. Unless all of them are of one text.",
+    )
 
 
 def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
@@ -172,7 +205,8 @@ def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
             first,
             Band(False, watch, collapsed),
             f"The first direction carries {first:.0%} of the variance.",
-            "See under what-if whether dropping the first directions (drop:1) finds more; else train on.",
+            "Take the strongest direction away; where that finds no more, train the encoder on.",
+            remedy="drop:1",
         )
     if cosine is not None:
         found += _of_mean(cosine, is_rank_fine=not any(finding.state == "collapsed" for finding in found))
@@ -180,27 +214,30 @@ def _of_spectrum(diagnosis: Diagnosis) -> list[Finding]:
 
 
 def _of_mean(cosine: float, *, is_rank_fine: bool) -> list[Finding]:
-    centre = "Take the mean away: see under what-if what centring (centre) finds, and rebuild with it."
     return _finding(
         "mean_cosine",
         cosine,
         Band(False, _HIGH_COSINE, _COLLAPSED_COSINE),
         f"Two vectors have a cosine of {cosine:.2f} on average"
         + (": all point the same way." if cosine > _HIGH_COSINE else "."),
-        centre if is_rank_fine else _TRAIN,
+        "Take the mean away." if is_rank_fine else _TRAIN,
+        remedy="centre" if is_rank_fine else "",
     )
 
 
-def _of_hubs(hubness: Hubness | None) -> list[Finding]:
+def _of_hubs(hubness: Hubness | None, cosine: float | None) -> list[Finding]:
     if hubness is None or len(hubness.counts) < LEAST_ROWS:
         return []
-    advice = "Look at the hubs: boilerplate can go; for other vectors see what centring finds under what-if."
+    advice, remedy = "Look at the hubs: what is boilerplate can go.", ""
+    if cosine is not None and cosine > _SOME_MEAN:
+        advice, remedy = f"{advice[:-1]}; for the others take the mean away.", "centre"
     found = _finding(
         "hub_skewness",
         hubness.skewness,
         Band(False, _HIGH_SKEWNESS),
         f"One row is among the {hubness.k} nearest of {hubness.most:,} others.",
         advice,
+        remedy=remedy,
     )
     share = hubness.antihub_share
     return found + _finding(
@@ -209,6 +246,7 @@ def _of_hubs(hubness: Hubness | None) -> list[Finding]:
         Band(False, _MANY_ANTIHUBS),
         f"{share or 0:.1%} of the vectors are among the {hubness.k} nearest of no other: they are hardly found.",
         advice,
+        remedy=remedy,
     )
 
 
@@ -232,7 +270,7 @@ def _of_duplicates(equal: Duplicates | None, near: Duplicates | None) -> list[Fi
             equal.share,
             Band(False, _MANY_EQUAL),
             f"{equal.repeated:,} of {equal.rows:,} vectors are equal to another, in {equal.groups:,} groups.",
-            "Remove repeated texts, or mend what makes different texts equal.",
+            "Remove what is there twice, or mend what makes different texts equal.",
         )
     if near is not None and near.rows >= LEAST_ROWS:
         found += _finding(
@@ -240,7 +278,7 @@ def _of_duplicates(equal: Duplicates | None, near: Duplicates | None) -> list[Fi
             near.share,
             Band(False, _MANY_NEAR),
             f"{near.repeated:,} of {near.rows:,} sampled vectors have another at a cosine of {NEAR_COSINE} or more.",
-            "Look at the largest groups: repeated texts can go; different texts so close are told apart by few digits.",
+            "Look at the largest groups: what is there twice can go; different texts so close are told apart by few digits.",
         )
     return found
 
@@ -260,31 +298,40 @@ def _too_few(diagnosis: Diagnosis) -> str:
 
 
 def _evidence(diagnosis: Diagnosis, reasons: tuple[Finding, ...], worst: State) -> str:
-    """Rank and first direction first, then what else is as bad as the verdict."""
-    rank, first = diagnosis.effective_rank_centred, diagnosis.first_direction
-    if rank is None or first is None:
+    """What is as bad as the verdict, each with what would be healthy; of a healthy space rank and first direction."""
+    if is_one_point(diagnosis):
         return "all vectors are the same"
-    parts = [
-        f"effective rank {rank:.0f} of {diagnosis.dimension:,}",
-        f"the first direction carries {first:.0%}",
-    ]
-    for reason in reasons:
-        if reason.state == worst != "healthy" and reason.measure not in ("rank_share", "first_direction"):
-            parts.append(
-                f"{diagnosis.n90} {'holds' if diagnosis.n90 == 1 else 'hold'} 90%"
-                if reason.measure == "n90_share"
-                else _short(reason)
-            )
-    return "; ".join(parts)
+    if worst == "healthy":
+        rank, first = diagnosis.effective_rank_centred or 0.0, diagnosis.first_direction or 0.0
+        return (
+            f"effective rank {rank:.0f} of {diagnosis.dimension:,}; the first direction carries {first:.0%}"
+        )
+    return "; ".join(_short(reason, diagnosis) for reason in reasons if reason.state == worst)
 
 
-def _short(finding: Finding) -> str:
+def _short(finding: Finding, diagnosis: Diagnosis) -> str:
+    """A measure that is not healthy, and what would be."""
+    value, limit = finding.value, finding.band.watch
+    if finding.measure in ("rank_share", "n90_share"):
+        return _short_count(finding, diagnosis)
     texts = {
-        "mean_cosine": f"mean cosine {finding.value:.2f}",
-        "hub_skewness": f"hubs (skewness {finding.value:.1f})",
-        "antihub_share": f"{finding.value:.0%} of the vectors are near to no other",
-        "broken_rows": f"{finding.value:.1%} of the vectors are broken",
-        "equal_share": f"{finding.value:.0%} of the vectors are equal to another",
-        "near_share": f"{finding.value:.0%} of the vectors nearly equal another",
+        "first_direction": f"the first direction carries {value:.0%} (healthy: at most {limit:.0%})",
+        "mean_cosine": f"mean cosine {value:.2f} (healthy: at most {limit:.2f})",
+        "hub_skewness": f"hubs (skewness {value:.1f}, healthy: at most {limit:.0f})",
+        "antihub_share": f"{value:.0%} of the vectors are near to no other (healthy: at most {limit:.0%})",
+        "broken_rows": f"{value:.1%} of the vectors are broken (healthy: at most {limit:.1%})",
+        "equal_share": f"{value:.0%} of the vectors are equal to another (healthy: at most {limit:.0%})",
+        "near_share": f"{value:.0%} of the vectors nearly equal another (healthy: at most {limit:.0%})",
     }
     return texts[finding.measure]
+
+
+def _short_count(finding: Finding, diagnosis: Diagnosis) -> str:
+    """Of a share of what random directions have: the counts themselves."""
+    is_rank = finding.measure == "rank_share"
+    counted = float((diagnosis.effective_rank_centred if is_rank else diagnosis.n90) or 0)
+    least = f"healthy: at least {finding.band.watch * counted / finding.value:.0f}"
+    if is_rank:
+        return f"effective rank {counted:.0f} of {diagnosis.dimension:,} ({least})"
+    directions = "direction holds" if counted == 1 else "directions hold"
+    return f"{counted:.0f} {directions} 90% of the variance ({least})"

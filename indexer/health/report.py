@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from encoder.spectrum.examination import Examination, examination_to_json
+from encoder.spectrum.examination import Examination, by_shown_names, examination_to_json
 from encoder.spectrum.length_bias import LengthReport, length_report_to_json
 from encoder.spectrum.slots import SlotReport, slot_report_to_json
 from encoder.spectrum.what_if import WhatIf
 from encoder.temperature import Sweep, sweep_to_json
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,22 @@ class HealthReport:
     what_if: tuple[WhatIf, ...] = ()  # "none" first; empty where nothing was tried
     notes: tuple[str, ...] = ()  # what could not be looked at, and why
 
+    @property
+    def is_of_file(self) -> bool:
+        """Whether these are vectors of a file: rows from 0 without texts, encoder or versions."""
+        return not self.origin.encoder
+
     def measures(self) -> dict[str, float | str | None]:
         """Single values by name: what requirements are on."""
         return self.examination.measures() | {"ann_recall": self.origin.recall}
 
 
 def report_to_json(report: HealthReport) -> dict[str, Any]:
-    """The fields of the diagnosis at the top, `state` among them, and everything else beside, in types that JSON knows."""
-    return {
+    """The fields of the diagnosis at the top, `state` among them, and everything else beside, in types that JSON knows.
+
+    Measures have the names by which tables show them and requirements ask for them, see `by_shown_names`.
+    """
+    told = {
         "format": FORMAT,
         "of": asdict(report.origin),
         **examination_to_json(report.examination),
@@ -116,6 +124,7 @@ def report_to_json(report: HealthReport) -> dict[str, Any]:
         "what_if": what_if_to_json(report.what_if),
         "notes": list(report.notes),
     }
+    return by_shown_names(told)
 
 
 def what_if_to_json(trials: Sequence[WhatIf]) -> list[dict[str, Any]]:

@@ -118,7 +118,7 @@ def _parquet_blocks(source: VectorSource) -> Iterator[NDArray[np.float32]]:
             done += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         raise InputError(
-            f"the vectors cannot be read after row {done:,}: {str(error).splitlines()[0][:200]}",
+            f"the vectors cannot be read after {done:,} rows: {str(error).splitlines()[0][:200]}",
             str(source.path),
             "the file is damaged; write it again",
         ) from error
@@ -129,7 +129,7 @@ def _matrix(column: pa.Array, source: VectorSource, done: int) -> NDArray[np.flo
     wrong = np.flatnonzero((lengths != source.dimension) & (lengths != 0))
     if wrong.size:
         raise InputError(
-            f"row {done + int(wrong[0]) + 1:,} has {lengths[wrong[0]]} numbers, others {source.dimension}",
+            f"row {done + int(wrong[0]):,} (the first is row 0) has {lengths[wrong[0]]} numbers, others {source.dimension}",
             str(source.path),
             "keep the vectors of one encoder in a file",
         )

@@ -55,15 +55,15 @@ def test_the_verdict_comes_first(capsys, healthy, collapsed):
     assert code == 0 and out.startswith("Healthy: effective rank") and err == ""
     assert "what to do" not in out
     code, out, _ = run(capsys, collapsed)
-    assert code == 0 and out.startswith("Collapsed: effective rank")
-    assert "the first direction carries 94%" in out.splitlines()[0]
+    assert code == 0 and out.startswith("Collapsed: 1 direction holds 90% of the variance (healthy: at least ")
+    assert "the first direction carries 94% (healthy: at most " in out.splitlines()[0]
     assert "what to do:\n  - " in out
 
 
 def test_json_has_the_fields_of_the_diagnosis(capsys, healthy):
     code, out, _ = run(capsys, healthy, "--json")
     told = json.loads(out)
-    assert code == 0 and told["format"] == 1 and told["state"] == "healthy"
+    assert code == 0 and told["format"] == 2 and told["state"] == "healthy"
     assert 14 < told["effective_rank"] <= 16 and told["n"] == 400 and told["failures"] == []
 
 

@@ -99,7 +99,7 @@ def test_a_collapsed_space_says_why_and_what_to_do(space):
     assert verdict(test) == "**Collapsed**"
     said = text_of(test)
     assert "Why" in said and "The first direction carries" in said
-    assert "What to do" in said and "Train on with a contrastive stage" in said
+    assert "What to do" in said and "Train the encoder on with a contrastive stage" in said
 
 
 def test_one_passage_cannot_tell(space):

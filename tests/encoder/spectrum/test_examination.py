@@ -93,6 +93,10 @@ def test_measures_are_named_for_requirements():
     found = examine(_rows()).measures()
     assert check(found, [parse_requirement("state!=collapsed"), parse_requirement("equal_share==0")]) == []
     assert all(value is None or isinstance(value, int | float | str) for value in found.values())
+    diagnosis = diagnose(_rows())
+    assert found["effective_rank"] == pytest.approx(diagnosis.effective_rank_centred)
+    assert found["effective_rank_with_mean"] == pytest.approx(diagnosis.effective_rank)
+    assert "effective_rank_centred" not in found
     names = {"first_direction", "hub_skewness", "antihub_share", "intrinsic_dimension", "near_share", "n90"}
     assert names < set(found)
 
@@ -110,8 +114,8 @@ def test_equal_numbers_of_rows_can_be_compared():
     (rank,) = [each for each in found.measures if each.measure == "effective_rank"]
     assert rank.difference == pytest.approx(rank.second - rank.first)
     assert (rank.first, rank.second) == (
-        pytest.approx(diagnose(_rows()).effective_rank),
-        pytest.approx(diagnose(_rows(seed=1)).effective_rank),
+        pytest.approx(diagnose(_rows()).effective_rank_centred),
+        pytest.approx(diagnose(_rows(seed=1)).effective_rank_centred),
     )
 
 

@@ -12,6 +12,7 @@ from scipy.stats import ortho_group
 from encoder.spectrum import diagnose, examine, judge
 from encoder.spectrum.duplicates import Duplicates
 from encoder.spectrum.neighbourhood import Hubness
+from encoder.spectrum.reference import isotropic
 from encoder.spectrum.verdict import Band
 
 DIMENSION = 64
@@ -59,7 +60,7 @@ def test_a_collapse_is_named(kind, n):
     for seed in range(5):
         verdict = judge(diagnose(_rows(COLLAPSED[kind], n, seed)))
         assert verdict.state == "collapsed"
-        assert verdict.sentence.startswith("Collapsed: effective rank ")
+        assert "(healthy: at " in verdict.sentence
         assert verdict.reasons[0].state == "collapsed"
         assert verdict.advice
 
@@ -69,13 +70,28 @@ def test_a_collapse_shows_in_fewer_rows_than_dimensions(kind):
     assert judge(diagnose(_rows(COLLAPSED[kind], 60))).state == "collapsed"
 
 
-def test_the_sentence_has_the_rank_and_the_first_direction():
-    scales = np.r_[5.0, np.ones(13), np.zeros(370)]
+def test_the_sentence_has_what_failed_and_the_limits_that_the_table_has():
+    scales = np.r_[7.0, np.ones(13), np.zeros(370)]
     found = diagnose(_rows(scales, 2000))
-    assert judge(found).sentence == (
-        f"Collapsed: effective rank {found.effective_rank_centred:.0f} of 384; "
-        f"the first direction carries {found.first_direction:.0%}; {found.n90} hold 90%."
+    verdict = judge(found)
+    random = isotropic(found.n, 384)
+    band = next(reason.band for reason in verdict.reasons if reason.measure == "first_direction")
+    assert verdict.sentence == (
+        f"Collapsed: effective rank {found.effective_rank_centred:.0f} of 384 "
+        f"(healthy: at least {0.5 * random.measures.effective_rank:.0f}); "
+        f"{found.n90} directions hold 90% of the variance (healthy: at least {0.3 * random.measures.n90:.0f}); "
+        f"the first direction carries {found.first_direction:.0%} (healthy: at most {band.watch:.0%})."
     )
+
+
+def test_what_is_healthy_does_not_speak_in_a_bad_verdict():
+    rows = _rows(HEALTHY["equal"], 2000) * 0.01
+    rows[:, 0] += 24  # a cone: all point the same way, and differ in every direction
+    verdict = judge(diagnose(rows))
+    assert verdict.sentence == "Collapsed: mean cosine 1.00 (healthy: at most 0.50)."
+    strong = judge(diagnose(_rows(np.r_[20.0, np.ones(DIMENSION - 1)], 2000)))
+    assert strong.sentence.startswith("Collapsed: the first direction carries ")
+    assert "effective rank" not in strong.sentence
 
 
 def test_a_third_of_the_directions_is_to_be_watched():
@@ -89,10 +105,8 @@ def test_a_mean_alone_is_to_be_watched_and_centred():
     rows[:, 0] += 24
     verdict = judge(diagnose(rows))
     assert (verdict.state, verdict.reasons[0].measure) == ("watch", "mean_cosine")
-    assert verdict.sentence.endswith("mean cosine 0.90.")
-    assert verdict.advice == (
-        "Take the mean away: see under what-if what centring (centre) finds, and rebuild with it.",
-    )
+    assert verdict.sentence == "Watch: mean cosine 0.90 (healthy: at most 0.50)."
+    assert verdict.remedies == {"Take the mean away.": "centre"}
 
 
 def test_a_mean_with_a_collapse_is_not_mended_by_centring():
@@ -107,6 +121,10 @@ def test_a_mean_with_a_collapse_is_not_mended_by_centring():
 def test_rows_all_alike_are_collapsed_with_and_without_noise():
     same = judge(diagnose(np.ones((100, DIMENSION))))
     assert (same.state, same.sentence) == ("collapsed", "Collapsed: all vectors are the same.")
+    assert same.advice == (
+        "Mend the encoder or train it anew: it gives every text the same vector. Unless all of them are of one text.",
+    )
+    assert set(same.remedies.values()) == {""}  # without their mean nothing is left of them
     noisy = judge(diagnose(1 + 1e-4 * _rows(HEALTHY["equal"], 1000)))
     assert noisy.state == "collapsed"
     assert "mean cosine 1.00" in noisy.sentence
@@ -146,7 +164,7 @@ def _share(share):
 @pytest.mark.parametrize(
     ("given", "measure", "words"),
     [
-        ({"hubness": _hubness(5.1, 0.0)}, "hub_skewness", "hubs (skewness 5.1)"),
+        ({"hubness": _hubness(5.1, 0.0)}, "hub_skewness", "hubs (skewness 5.1, healthy: at most 5)"),
         ({"hubness": _hubness(1.0, 0.16)}, "antihub_share", "16% of the vectors are near to no other"),
         ({"equal": _share(0.06)}, "equal_share", "6% of the vectors are equal to another"),
         ({"near": _share(0.21)}, "near_share", "21% of the vectors nearly equal another"),
@@ -157,6 +175,38 @@ def test_what_is_seen_beside_the_spectrum_is_to_be_watched(given, measure, words
     assert (verdict.state, verdict.reasons[0].measure) == ("watch", measure)
     assert words in verdict.sentence
     assert len(verdict.advice) == 1
+
+
+@pytest.mark.parametrize("n", [100, 3000])
+def test_rows_all_alike_but_for_rounding_are_one_point(n):
+    row = np.random.default_rng(n).standard_normal(DIMENSION)
+    rows = row + 1e-6 * np.random.default_rng(1).standard_normal((n, DIMENSION))
+    found = examine(rows.astype(np.float32)).verdict
+    assert found.sentence == "Collapsed: all vectors are the same."
+    assert len(found.advice) == 1 and found.advice[0].startswith("Mend the encoder")
+    assert set(found.remedies.values()) == {""}
+
+
+def test_equal_rows_are_counted_though_their_advice_is_not_given():
+    found = examine(np.ones((100, DIMENSION))).verdict
+    assert _states(found) == {
+        "mean_cosine": "collapsed",
+        "broken_rows": "healthy",
+        "equal_share": "watch",
+    } | {name: state for name, state in _states(found).items() if name == "near_share"}
+    assert len(found.advice) == 1
+
+
+def test_hubs_without_a_mean_are_not_to_be_centred():
+    rows = _rows(HEALTHY["equal"], 500)
+    assert judge(diagnose(rows), hubness=_hubness(5.1, 0.0)).remedies == {
+        "Look at the hubs: what is boilerplate can go.": ""
+    }
+    rows[:, 0] += 5
+    said = judge(diagnose(rows), hubness=_hubness(5.1, 0.0)).remedies
+    assert said == {
+        "Look at the hubs: what is boilerplate can go; for the others take the mean away.": "centre"
+    }
 
 
 def test_what_is_usual_is_healthy():
@@ -176,7 +226,7 @@ def test_broken_rows_are_to_be_watched():
     verdict = judge(diagnose(rows))
     assert verdict.state == "watch"
     assert verdict.reasons[0].sentence == "1 vectors are zero and 1 hold no finite numbers."
-    assert verdict.sentence.endswith("0.4% of the vectors are broken.")
+    assert verdict.sentence.endswith("0.4% of the vectors are broken (healthy: at most 0.1%).")
 
 
 def test_a_band_says_from_where_on():

@@ -99,8 +99,14 @@ def test_progress_names_its_stages(space):
 
 def test_the_json_is_plain(space):
     told = json.loads(json.dumps(report_to_json(examine(space)), allow_nan=False))
-    assert told["format"] == 1 and told["state"] == told["measures"]["state"]
-    assert told["effective_rank"] == examine(space).examination.diagnosis.effective_rank
+    assert told["format"] == 2 and told["state"] == told["measures"]["state"]
+    found = examine(space).examination.diagnosis
+    for part in (told, told["measures"]):
+        # As tables show them: the plain name is the one without the mean.
+        assert part["effective_rank"] == found.effective_rank_centred != found.effective_rank
+        assert part["effective_rank_with_mean"] == found.effective_rank
+        assert part["participation_ratio"] == found.participation_ratio_centred
+        assert not [name for name in part if name.endswith("_centred")]
     assert told["rows"]["equal"][0]["size"] == 2
 
 

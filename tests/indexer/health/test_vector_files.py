@@ -100,7 +100,7 @@ def test_what_is_no_matrix_in_npy_is_refused(tmp_path, content, said):
         ({"id": [1, 2]}, "no column holds lists"),
         ({"a": [[1.0]], "b": [[2.0]]}, "2 columns hold lists"),
         ({"a": [[1, 2]]}, "no column holds lists"),
-        ({"a": [[1.0, 2.0], [3.0]]}, "row 2 has 1 numbers, others 2"),
+        ({"a": [[1.0, 2.0], [3.0]]}, r"row 1 \(the first is row 0\) has 1 numbers, others 2"),
         ({"a": pa.array([[], None], pa.list_(pa.float32()))}, "no row of the column 'a'"),
     ],
 )
