@@ -9,14 +9,11 @@ from app.views import corpora, health, search, sign_in, topics
 from app.views import map as map_page
 from app.views.messages import guarded, linked, show_link_notes
 from app.views.scope import draw_bar
-from app.views.tray import draw_tray
 
 
 def main() -> None:
     """Draws the page that is asked for, with the address bar kept true to it."""
-    st.set_page_config(
-        page_title="llm2comp", page_icon=FAVICON, layout="wide", initial_sidebar_state="collapsed"
-    )
+    st.set_page_config(page_title="llm2comp", page_icon=FAVICON, layout="wide")
     st.html(PAGE_STYLE)
     if not sign_in.is_let_in():
         sign_in.page()
@@ -36,7 +33,6 @@ def main() -> None:
 
 def _draw_around() -> None:
     show_link_notes()
-    draw_tray()
     draw_bar()
 
 

@@ -312,8 +312,10 @@ def add_to_tray(opened: Opened, rows: Iterable[int], origin: Origin) -> None:
     except InputError as error:
         notice(f"{error.what}: {error.fix}.")
         return
-    # The tray itself is in a sidebar that may be closed.
-    st.toast(f"{plural(len(tray(opened)), 'passage')} in the tray", icon=":material/inbox:")
+    # What the tray holds is seen only when it is opened.
+    st.toast(
+        f"{plural(len(tray(opened)), 'passage')} in the tray, at the top of the page", icon=":material/inbox:"
+    )
 
 
 def remove_from_tray(opened: Opened, rows: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""The bar above every page: what it looks at as chips that can be taken off, the link, and the shortcuts."""
+"""The bar above every page: what it looks at as chips that can be taken off, the tray, the link, and the shortcuts."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from app.topic_session import topics_shown
 from app.view_state import ViewState
 from app.views.link_dialog import open_link_dialog
 from app.views.shortcuts import open_shortcuts
+from app.views.tray import draw_tray
 from encoder.errors import Llm2CompError
 
 _CHIP_CHARS = 60
@@ -36,6 +37,7 @@ def draw_bar() -> None:
             )
         _draw_count()
         st.space("stretch")
+        draw_tray()
         if mode.current().sign_in is not None:
             st.button(
                 "Sign out", icon=":material/logout:", key="sign_out", on_click=st.logout, type="tertiary"

@@ -1,4 +1,4 @@
-"""The tray in the sidebar of every page: a count, and inside what it holds and what can be done with it."""
+"""The tray in the bar above every page: a button with a count, that opens what it holds and what can be done with it."""
 
 from dataclasses import replace
 from functools import partial
@@ -20,26 +20,27 @@ from encoder.errors import Llm2CompError
 from indexer.selection import Selection
 
 _SHOWN_ROWS = 200
+_PANEL_PX = 480  # all that can be done in two lines
 _SET_NAME = "tray_set_name"
 
 
 def draw_tray() -> None:
-    """Draws the panel for the collection of the view; nothing where none can be opened."""
+    """Draws the button and its panel for the collection of the view; nothing where none can be opened."""
     if not library.known():
         return
     try:
         opened = session.opened()
         tray = session.tray(opened)
-        with st.sidebar:
-            _draw_panel(opened, tray)
+        _draw_panel(opened, tray)
     except Llm2CompError:
         return  # the page itself says what is wrong
 
 
 def _draw_panel(opened: session.Opened, tray: Tray) -> None:
-    label = f":material/inbox: Tray: {plural(len(tray), 'passage')}"
-    # The key carries whether it is empty, so that the first passage does not open what was closed.
-    with st.expander(label, key=f"tray_{bool(tray)}"):
+    with (
+        st.popover(f"Tray · {count(len(tray))}", icon=":material/inbox:", key="tray"),
+        st.container(key="tray_panel", width=_PANEL_PX),
+    ):
         if not tray:
             st.caption(TRAY_HELP)
         else:
@@ -67,8 +68,8 @@ def _draw_content(opened: session.Opened, tray: Tray) -> None:
         selection_mode="multi-row",
         height=240,
         column_config={
-            "title": st.column_config.TextColumn("Passage of"),
-            "how": st.column_config.TextColumn("How it got here"),
+            "title": st.column_config.TextColumn("Passage of", width=250),
+            "how": st.column_config.TextColumn("How it got here", width=180),
         },
     )
     if len(tray) > len(shown):
@@ -116,25 +117,25 @@ def _draw_actions(opened: session.Opened, picked: list[int]) -> None:
 
 
 def _draw_export(opened: session.Opened, tray: Tray) -> None:
-    with st.popover("Export", icon=":material/download:", key="tray_export"):
+    st.caption("Export; zip holds parquet and jsonl with a README on where they come from.")
+    with st.container(horizontal=True, key="tray_export"):
         chosen = Selection(rows=tray.rows)
         stem = file_stem(session.corpus_key(), chosen, len(tray), what="tray")
         link = link_here(opened, replace(session.view(), **WHOLE | {"scope": "tray"}))
         for ending, mime in SELECTION_FILES.items():
             st.download_button(
                 ending,
+                icon=":material/download:",
                 data=partial(selection_file, opened.collection, chosen, f"{stem}.{ending}", link=link),
                 file_name=f"{stem}.{ending}",
                 mime=mime,
                 key=f"tray_export_{ending}",
                 on_click="ignore",
-                width="stretch",
             )
-        st.caption("zip holds parquet and jsonl with a README on where they come from.")
 
 
 def _draw_save(opened: session.Opened) -> None:
-    name, save = st.columns([3, 2], vertical_alignment="bottom")  # "Save" in full at the sidebar's width
+    name, save = st.columns([3, 2], vertical_alignment="bottom")
     name.text_input("Save as a set", key=_SET_NAME, placeholder="name", max_chars=200)
     save.button("Save", key="tray_save", on_click=_save, args=(opened,), width="stretch")
 

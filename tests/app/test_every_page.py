@@ -25,7 +25,11 @@ def text_of(test):
 
 
 def hits(test):
-    return test.dataframe[0].value["title"].tolist()
+    return next(table.value for table in test.dataframe if "how" not in table.value)["title"].tolist()
+
+
+def tray_lines(test):
+    return next(table.value for table in test.dataframe if "how" in table.value)
 
 
 def button(test, key):
@@ -33,7 +37,8 @@ def button(test, key):
 
 
 def tray_label(test):
-    return next(found.label for found in test.expander if "Tray" in found.label)
+    (label,) = (box.proto.popover.label for box in test.get("popover") if "Tray" in box.proto.popover.label)
+    return label
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def link_of(rows, *titles):
 
 def test_an_empty_tray_says_what_it_is_for(roads, open_app):
     test = open_app()
-    assert "Tray: 0 passages" in tray_label(test)
+    assert "Tray · 0" in tray_label(test)
     assert "Passages that you put together" in text_of(test)
 
 
@@ -61,8 +66,8 @@ def test_an_empty_tray_says_what_it_is_for(roads, open_app):
 def test_a_link_brings_its_tray_to_every_page_and_keeps_it(roads, rows, open_app, page):
     brought = link_of(rows, "Rivers", "Bridges")
     test = open_app(page, tr=brought)
-    assert "Tray: 2 passages" in tray_label(test)
-    table = test.dataframe[-1].value
+    assert "Tray · 2" in tray_label(test)
+    table = tray_lines(test)
     assert table["title"].tolist() == ["Rivers", "Bridges"]
     assert set(table["how"]) == {"brought by a link"}
     assert link(test) == {"tr": brought}
@@ -84,11 +89,11 @@ def test_the_tray_is_cleared_and_the_last_step_undone(roads, rows, open_app):
     test = open_app(q="river", sc="tray", tr=link_of(rows, "Rivers"))
     assert hits(test) == ["Rivers"]
     button(test, "tray_clear").click().run()
-    assert "Tray: 0 passages" in tray_label(test)
+    assert "Tray · 0" in tray_label(test)
     assert link(test) == {"q": "river"}
     assert len(hits(test)) == 3
     button(test, "tray_undo").click().run()
-    assert "Tray: 1 passage" in tray_label(test)
+    assert "Tray · 1" in tray_label(test)
     assert button(test, "tray_undo") is None
 
 
@@ -97,7 +102,7 @@ def test_deleted_passages_stay_in_the_tray_as_missing(roads, rows, open_app):
     roads.delete(ids=["3"])
     test.run()
     assert "1 of them were deleted from the corpus since" in text_of(test)
-    assert test.dataframe[-1].value["title"].tolist() == ["(deleted since version 1)", "Bridges"]
+    assert tray_lines(test)["title"].tolist() == ["(deleted since version 1)", "Bridges"]
 
 
 def test_a_tray_is_saved_as_a_set_and_opened_from_it(roads, rows, open_app):
@@ -114,7 +119,7 @@ def test_a_tray_is_saved_as_a_set_and_opened_from_it(roads, rows, open_app):
     other = open_app(q="river road")
     other.selectbox(key="tray_sets").select(saved.id).run()
     button(other, "tray_open").click().run()
-    assert "Tray: 2 passages" in tray_label(other)
+    assert "Tray · 2" in tray_label(other)
     other.selectbox(key="tray_sets").select(saved.id).run()
     button(other, "tray_look").click().run()
     assert sorted(hits(other)) == ["Bridges", "Rivers"]
@@ -227,9 +232,9 @@ def test_another_corpus_leaves_behind_what_means_nothing_there(roads, rows, make
     test.selectbox(key="corpus").select("other").run()
     assert hits(test) == ["Other"]
     assert link(test) == {"c": "other", "q": "river"}
-    assert "Tray: 0 passages" in tray_label(test)
+    assert "Tray · 0" in tray_label(test)
     test.selectbox(key="corpus").select("roads").run()
-    assert "Tray: 1 passage" in tray_label(test)
+    assert "Tray · 1" in tray_label(test)
 
 
 def test_a_corpus_deleted_under_an_open_page_is_a_sentence(roads, make_collection, rows, open_app):
@@ -305,6 +310,13 @@ def test_an_origin_of_the_tray_is_shown_as_text():
 )
 def test_a_file_is_named_after_corpus_and_choice_in_safe_letters(corpus, chosen, size, what, stem):
     assert file_stem(corpus, chosen, size, what=what) == stem
+
+
+def test_a_name_in_any_script_can_be_a_file(tmp_path):
+    chosen = Selection(topics=(1, 2, 3), where="主題 = '" + "道" * 60 + "'")
+    stem = file_stem("道路と橋" * 20, chosen, 12_345_678)
+    assert stem.endswith("-12345678-passages")
+    (tmp_path / f"{stem} (1).parquet").touch()
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "zip"])

@@ -238,11 +238,11 @@ def test_memory_tokens_of_an_encoder_without_any_are_a_sentence(news, open_app):
 def test_hits_go_into_the_tray_picked_of_the_page_or_all(news, open_app):
     test = open_app(q="near the city")
     button(test, "to_tray_picked").click().run()
-    assert any("Tray: 1 passage" in found.label for found in test.expander)
+    assert any("Tray · 1" in found.proto.popover.label for found in test.get("popover"))
     button(test, "to_tray_picked").click().run()
     assert "The tray holds them already" in text_of(test)
     button(test, "to_tray_all").click().run()
-    assert any("Tray: 18 passages" in found.label for found in test.expander)
+    assert any("Tray · 18" in found.proto.popover.label for found in test.get("popover"))
     assert "hit of a query: near the city" in text_of(test)
 
 

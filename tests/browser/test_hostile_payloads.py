@@ -79,8 +79,8 @@ def test_every_page_shows_them_as_text(payloads, open_page, name):
     settle(page)
     page.wait_for_timeout(1_000)
     no_markup(page)
-    page.get_by_test_id("stExpandSidebarButton").click()
-    page.locator("[class*=st-key-tray_] summary").first.click()
+    page.locator(".st-key-tray button").first.click()
+    expect(page.locator(".st-key-tray_panel")).to_be_visible()
     no_markup(page)
 
 

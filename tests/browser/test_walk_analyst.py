@@ -59,11 +59,9 @@ def test_from_the_corpus_to_a_file_and_a_link_that_give_the_same(walk, open_page
     assert export(stranger, "map_export")[0] == in_outline
 
     press(page, "Add to tray")
-    page.get_by_test_id("stExpandSidebarButton").click()
-    page.locator("[class*=st-key-tray_True] summary").click()
-    expect(page.get_by_text("Tray: 24 passages")).to_be_visible()
+    page.get_by_role("button", name="Tray · 24").click()
     settle(page)
-    page.get_by_test_id("stSidebar").locator(".st-key-tray_search button").first.click()
+    page.locator(".st-key-tray_search button").first.click()
     expect(page.get_by_role("heading", name="Search", exact=True)).to_be_visible()
     settle(page)
     # Only the tray is left to look at.
