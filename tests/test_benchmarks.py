@@ -163,3 +163,24 @@ def test_people_searching_at_once_all_get_answers(shown):
     assert cells(output, "with pauses")[1:3] == ["9", "0"]
     assert cells(output, "without")[1:3] == ["6", "0"]
     assert str(shown.parent) not in output
+
+
+@pytest.mark.parametrize(
+    ("answered", "place"),
+    [([0, 250, 900], 0), ([0, 999], 0), ([0, 499, 501, 1000], 2), ([0, 500, 1000], 1), ([0, 1000], 1)],
+)
+def test_memory_is_to_be_flat_from_the_first_sample_after_the_filling(monkeypatch, answered, place):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    assert importlib.import_module("bench_load")._place_filled(answered) == place
+
+
+def test_memory_that_goes_on_growing_misses_the_target_and_early_growth_is_told(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    load = importlib.import_module("bench_load")
+    at = [(0, 700), (500, 800), (1000, 820), (1500, 880)]
+    for last, verdict in ((820, "yes"), (880, "no")):
+        samples = [(done, min(size, last) * 2**20) for done, size in at]
+        first = load.Load(seconds={"session": [0.1] * 1500}, memory=samples)
+        row = cells(load._memory_table(first, load.Load()), "700 MiB")
+        assert row[1] == "800 MiB" and row[2] == f"{last} MiB"
+        assert row[4] == f"{100 * (last / 700 - 1):+.1f} %" and row[7].endswith(verdict)
