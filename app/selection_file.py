@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,26 @@ SELECTION_FILES = {
     "csv": "text/csv",
 }
 _PART_CHARS = 40
+_MOST_BYTES = 180  # of a stem: file systems take 255 of a name, and browsers add " (1)" and their own endings
 _MOST_NAMED = 3  # topics
 
 
-def selection_file(collection: Any, chosen: Selection, name: str, *, link: str = "") -> bytes:
-    """The bytes of the file, by rising row id.
+def selection_file(
+    collection: Any,
+    chosen: Selection,
+    name: str,
+    *,
+    link: str = "",
+    origins: Mapping[int, str] | None = None,
+) -> bytes:
+    """The bytes of the file, by rising row id, or in the order of `origins`.
 
     Args:
         collection: of the passages.
         chosen: which.
         name: of the file, with an ending of `SELECTION_FILES`; the files within a zip lie in a folder of its stem.
         link: address of the view that it was made in, for the README of a zip.
+        origins: row id to how it was come by, which becomes a column.
 
     Raises:
         Llm2CompError: the selection is impossible, or the collection is damaged.
@@ -37,14 +47,14 @@ def selection_file(collection: Any, chosen: Selection, name: str, *, link: str =
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
         if file.suffix == ".zip":
-            export_bundle(Searcher(collection), chosen, file, link=link)
+            export_bundle(Searcher(collection), chosen, file, link=link, origins=origins)
         else:
-            export_passages(collection, file, selection=chosen)
+            export_passages(collection, file, selection=chosen, origins=origins)
         return file.read_bytes()
 
 
 def file_stem(corpus: str, chosen: Selection, size: int, *, what: str = "", noun: str = "passage") -> str:
-    """The name of a file without its ending: "arxiv-topic-12-234-passages"; letters, digits and hyphens only.
+    """The name of a file without its ending: "arxiv-topic-12-234-passages"; letters, digits and hyphens, at most 180 bytes.
 
     Args:
         corpus: key of the collection.
@@ -55,7 +65,9 @@ def file_stem(corpus: str, chosen: Selection, size: int, *, what: str = "", noun
     """
     said = [what] if what else list(_said(chosen))
     parts = [_safe(part) for part in (corpus, *(said or ["all"]))]
-    return "-".join([*filter(None, parts), str(size), noun if size == 1 else f"{noun}s"])
+    counted = f"{size}-{noun if size == 1 else f'{noun}s'}"
+    begin = "-".join(filter(None, parts)).encode()[: _MOST_BYTES - len(counted)].decode(errors="ignore")
+    return "-".join(filter(None, [begin.strip("-"), counted]))
 
 
 def _said(chosen: Selection) -> list[str]:

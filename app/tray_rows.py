@@ -13,7 +13,7 @@ from indexer.annotations.sets import SetItem
 from indexer.query.snapshot import Snapshot
 
 _DETAIL_CHARS = 80
-_MOST_DETAIL = 1_000  # of what a saved set remembers
+_MOST_DETAIL = 1_000  # of what a saved set or a file remembers
 
 
 def tray_table(snapshot: Snapshot, tray: Tray, rows: Sequence[int]) -> list[dict[str, str]]:
@@ -56,6 +56,11 @@ def how(origin: Origin, width: int = _DETAIL_CHARS) -> str:
     """How a passage got there, in a line that holds nothing hostile but Markdown."""
     detail = shorten(one_line(origin.detail), width)
     return f"{WAY_LABELS[origin.way]}: {detail}" if detail else WAY_LABELS[origin.way]
+
+
+def origins_by_row(tray: Tray) -> dict[int, str]:
+    """Row id to how it got there, in the order of the tray, for a file."""
+    return {row: how(origin, _MOST_DETAIL) for row, origin in tray.entries.items()}
 
 
 def summary(tray: Tray) -> list[str]:

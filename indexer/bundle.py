@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 
 from encoder.errors import InputError
 from indexer.export import write_rows
-from indexer.export_columns import ExtraColumn, extra_columns
+from indexer.export_columns import ExtraColumn, extra_columns, in_order, origin_column
 from indexer.progress import Report, silent
 from indexer.search import Searcher
 from indexer.selection import Selected, Selection, select_rows
@@ -24,6 +25,7 @@ _MEANINGS = {
     "text": "of the passage",
     "start": "first character of the passage in the document's text",
     "end": "one past its last character",
+    "origin": "how it got into the tray",
     "topic": "number of its topic, empty without one",
     "topic_label": "name of the topic",
     "tags": "that people put on the document",
@@ -35,7 +37,13 @@ _MEANINGS = {
 
 
 def export_bundle(
-    searcher: Searcher, selection: Selection, target: Path, *, link: str = "", report: Report = silent
+    searcher: Searcher,
+    selection: Selection,
+    target: Path,
+    *,
+    link: str = "",
+    origins: Mapping[int, str] | None = None,
+    report: Report = silent,
 ) -> Selected:
     """Writes passages.parquet, passages.jsonl and README.txt; returns what was selected.
 
@@ -44,6 +52,7 @@ def export_bundle(
         selection: the passages.
         target: a new or empty folder, or a file that ends with .zip, which is replaced; it appears when it is whole.
         link: address of the view that it was made in, for the README; empty for none.
+        origins: row id to how somebody came by it: a column `origin`, and the order of the rows that it names.
         report: called as it goes on.
 
     Raises:
@@ -60,11 +69,15 @@ def export_bundle(
     searcher = searcher.held()  # all parts tell of one version
     selected = select_rows(searcher, selection)
     extras = extra_columns(searcher, selection)
+    row_ids = selected.row_ids
+    if origins is not None:
+        row_ids = in_order(row_ids, origins)
+        extras = [origin_column(origins), *extras]
     making = None
     try:
         making = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
         for name in FILES[:2]:
-            write_rows(searcher, making / name, selected.row_ids, extras=extras, report=report)
+            write_rows(searcher, making / name, row_ids, extras=extras, report=report)
         names = pq.read_schema(making / FILES[0]).names
         text = _readme(searcher, selection, selected, extras, names, link=link)
         (making / FILES[2]).write_text(text, encoding="utf-8", newline="\n")

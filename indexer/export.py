@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from encoder.errors import InputError
 from indexer.collection import Collection
-from indexer.export_columns import ExtraColumn, extra_columns
+from indexer.export_columns import ExtraColumn, extra_columns, in_order, origin_column
 from indexer.progress import JobProgress, Report, silent
 from indexer.search import Searcher
 from indexer.selection import Selection, select_rows
@@ -33,6 +33,7 @@ def export_passages(
     *,
     vectors: bool = False,
     selection: Selection | None = None,
+    origins: Mapping[int, str] | None = None,
     report: Report = silent,
 ) -> int:
     """Writes id, document_id, title, text, start, end and the metadata of published passages.
@@ -46,6 +47,7 @@ def export_passages(
         file: new file, .parquet, .jsonl or .csv; an existing one is replaced.
         vectors: add the vector as a list of numbers (.parquet and .jsonl).
         selection: the passages wanted, written by rising row id; None for all.
+        origins: row id to how somebody came by it: a column `origin`, and the order of the rows that it names.
         report: called as it goes on.
 
     Returns:
@@ -60,6 +62,9 @@ def export_passages(
     selection = selection or Selection()
     row_ids = None if selection.is_everything else select_rows(searcher, selection).row_ids
     extras = extra_columns(searcher, selection)
+    if origins is not None:
+        row_ids = in_order(searcher.snapshot.row_ids() if row_ids is None else row_ids, origins)
+        extras = [origin_column(origins), *extras]
     return write_rows(searcher, file, row_ids, extras=extras, vectors=vectors, report=report)
 
 
@@ -85,7 +90,7 @@ def write_rows(
     Args:
         searcher: of the collection.
         file: with one of the known endings.
-        row_ids: uint64 [N], ascending, live; None for all.
+        row_ids: uint64 [N], live, in the order wanted; None for all.
         extras: columns beside those of the rows.
         vectors: add the vector.
         report: called as it goes on.

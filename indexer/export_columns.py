@@ -1,5 +1,6 @@
 """What is known of passages beyond their rows, as columns of an export: topics, tags, notes, places on a map."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,18 @@ def extra_columns(searcher: Searcher, selection: Selection) -> list[ExtraColumn]
             row_ids, spread_out = spread(snapshot, values)
             found.append(ExtraColumn(name, row_ids, pa.array(spread_out, kind)))
     return found + _map_columns(searcher, selection)
+
+
+def origin_column(origins: Mapping[int, str]) -> ExtraColumn:
+    """How each row was come by, as a column; null for rows that it does not name."""
+    row_ids = np.array(sorted(origins), np.uint64)
+    return ExtraColumn("origin", row_ids, pa.array([origins[int(row)] for row in row_ids], pa.string()))
+
+
+def in_order(row_ids: NDArray[np.uint64], origins: Mapping[int, str]) -> NDArray[np.uint64]:
+    """The rows, uint64 [N] to [N]: first those that are named, in that order, then the others."""
+    places = {row: place for place, row in enumerate(origins)}
+    return np.array(sorted(row_ids.tolist(), key=lambda row: places.get(row, len(places))), np.uint64)
 
 
 def _topic_columns(searcher: Searcher, selection: Selection) -> list[ExtraColumn]:

@@ -13,7 +13,7 @@ from app.formats import count, plural
 from app.selection_file import SELECTION_FILES, file_stem, selection_file
 from app.theme import TRAY_HELP
 from app.tray import MOST_ROWS, Origin, Tray
-from app.tray_rows import live_rows, set_items, summary, tray_table
+from app.tray_rows import live_rows, origins_by_row, set_items, summary, tray_table
 from app.view_state import WHOLE
 from app.views.link_dialog import link_here
 from encoder.errors import Llm2CompError
@@ -121,12 +121,15 @@ def _draw_export(opened: session.Opened, tray: Tray) -> None:
     with st.container(horizontal=True, key="tray_export"):
         chosen = Selection(rows=tray.rows)
         stem = file_stem(session.corpus_key(), chosen, len(tray), what="tray")
+        origins = origins_by_row(tray)
         link = link_here(opened, replace(session.view(), **WHOLE | {"scope": "tray"}))
         for ending, mime in SELECTION_FILES.items():
             st.download_button(
                 ending,
                 icon=":material/download:",
-                data=partial(selection_file, opened.collection, chosen, f"{stem}.{ending}", link=link),
+                data=partial(
+                    selection_file, opened.collection, chosen, f"{stem}.{ending}", link=link, origins=origins
+                ),
                 file_name=f"{stem}.{ending}",
                 mime=mime,
                 key=f"tray_export_{ending}",

@@ -7,7 +7,7 @@ import pytest
 from app import mode, session
 from app.restoring import losses
 from app.selection_file import file_stem, selection_file
-from app.tray import Origin
+from app.tray import Origin, Tray, add, remove
 from app.view_state import ViewState
 from indexer.annotations.sets import SetItem, list_sets, save_set
 from indexer.collection import Collection
@@ -321,16 +321,31 @@ def test_a_name_in_any_script_can_be_a_file(tmp_path):
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "zip"])
 def test_the_tray_is_taken_home_as_a_file(roads, rows, ending):
+    import csv
     import io
+    import json
     import zipfile
 
     import pyarrow.parquet as pq
 
-    content = selection_file(roads, Selection(rows=(rows["Rivers"], rows["Bridges"])), f"tray.{ending}")
+    from app.tray_rows import origins_by_row
+
+    tray = add(Tray(), [rows["Rivers"]], Origin("query", "=1+1 sea"))
+    tray = add(tray, [rows["Who pays for roads"]], Origin("topic"))
+    tray = add(tray, [rows["Bridges"]], Origin("row"))
+    tray = remove(tray, [rows["Who pays for roads"]])
+    assert list(rows).index("Bridges") < list(rows).index("Rivers")  # the tray has them the other way round
+    content = selection_file(roads, Selection(rows=tray.rows), f"tray.{ending}", origins=origins_by_row(tray))
+    wanted = [("Rivers", "hit of a query: =1+1 sea"), ("Bridges", "picked")]
     if ending == "parquet":
-        assert sorted(pq.read_table(io.BytesIO(content))["title"].to_pylist()) == ["Bridges", "Rivers"]
+        table = pq.read_table(io.BytesIO(content))
+        assert list(zip(table["title"].to_pylist(), table["origin"].to_pylist(), strict=True)) == wanted
     elif ending == "zip":
-        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        names = archive.namelist()
+        lines = map(json.loads, archive.read("tray/passages.jsonl").decode().splitlines())
+        assert [(line["title"], line["origin"]) for line in lines] == wanted
+        assert "origin       how it got into the tray" in archive.read("tray/README.txt").decode()
         assert {name.rpartition("/")[2] for name in names} >= {
             "passages.parquet",
             "passages.jsonl",
@@ -338,4 +353,6 @@ def test_the_tray_is_taken_home_as_a_file(roads, rows, ending):
         }
     else:
         text = content.decode("utf-8-sig")
+        lines = csv.DictReader(io.StringIO(text)) if ending == "csv" else map(json.loads, text.splitlines())
+        assert [(line["title"], line["origin"]) for line in lines] == wanted
         assert "Bridges" in text and "Rivers" in text and "Who pays" not in text
