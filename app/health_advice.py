@@ -23,9 +23,15 @@ _DONE_TO_VECTORS = {
 }
 
 
-def advice_for_command(report: "HealthReport") -> list[str]:
-    """What to do, with the options and commands that do it."""
-    return _with_remedies(report.examination.verdict, lambda remedy: _by_command(report, remedy))
+def advice_for_command(report: "HealthReport", place: str = "") -> list[str]:
+    """What to do, with the options and commands that do it.
+
+    Args:
+        report: whose verdict it is.
+        place: of the collection, as commands find it; its name if empty.
+    """
+    place = quote(place or report.origin.name)
+    return _with_remedies(report.examination.verdict, lambda remedy: _by_command(report, remedy, place))
 
 
 def advice_for_page(verdict: "Verdict") -> list[str]:
@@ -54,7 +60,7 @@ def _with_remedies(verdict: "Verdict", say: "Callable[[str], str]") -> list[str]
     return lines
 
 
-def _by_command(report: "HealthReport", remedy: str) -> str:
+def _by_command(report: "HealthReport", remedy: str, place: str) -> str:
     """How a transformation is tried, or, once it was, what it did and how it is kept."""
     trial = _tried(report.what_if, remedy)
     if trial is None:
@@ -66,7 +72,7 @@ def _by_command(report: "HealthReport", remedy: str) -> str:
         return f"But {trial.spec}, tried above, finds less: leave the vectors as they are."
     if found == "may be chance":
         return f"But {trial.spec}, tried above, makes no sure difference to what is found."
-    return f"See {trial.spec} above; to keep it: llm2comp rebuild {quote(report.origin.name)} --transform {trial.spec}"
+    return f"See {trial.spec} above; to keep it: llm2comp rebuild {place} --transform {trial.spec}"
 
 
 def _tried(trials: "Sequence[WhatIf]", remedy: str) -> "WhatIf | None":

@@ -37,12 +37,13 @@ _UNCUT = 1_000_000  # columns
 ROWS_FROM_0 = "Rows are counted from 0, as in numpy."
 
 
-def print_report(report: "HealthReport", other: "HealthReport | None" = None) -> None:
+def print_report(report: "HealthReport", other: "HealthReport | None" = None, *, place: str = "") -> None:
     """Prints a report, and how another one compares.
 
     Args:
         report: of what was asked for.
         other: of what is laid over.
+        place: of the collection, for commands that are advised.
     """
     found = report.examination
     write_lines([found.verdict.sentence, origin_line(report), ""])
@@ -66,7 +67,7 @@ def print_report(report: "HealthReport", other: "HealthReport | None" = None) ->
             [TableColumn(title, "right") for title in TEMPERATURE_COLUMNS],
             temperature_cells(report.temperatures),
         )
-    advice = advice_for_command(report)
+    advice = advice_for_command(report, place)
     if advice:
         write_lines(["", "what to do:", *(f"  - {one_line(each)}" for each in advice)])
     write_lines(f"note: {note}" for note in report.notes)

@@ -230,7 +230,7 @@ def _show(
             told["against"] = report_to_json(other)
         print_json(told)
     else:
-        print_report(report, other)
+        print_report(report, other, place=str(args.target))
         write_lines(f"written: {file}" for file in (args.html, args.out) if file)
     for failure in failures:
         write_note(str(failure))

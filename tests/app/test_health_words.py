@@ -69,7 +69,7 @@ def test_a_collection_is_told_how_to_keep_it_or_that_it_does_not_help(capsys, tm
     monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec="default", **_: embedder)
     documents = [doc(f"d{at}", f"row {at}", "", year=at) for at in range(90)]
     collection = new_collection(tmp_path / "my c", documents, encoder=embedder)[0]
-    keep = f"{MEAN} See centre above; to keep it: llm2comp rebuild 'my c' --transform centre"
+    keep = f"{MEAN} See centre above; to keep it: llm2comp rebuild '{collection.path}' --transform centre"
     for found, said in {
         "not known": keep,
         "finds more": keep,
