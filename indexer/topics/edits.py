@@ -4,7 +4,6 @@ An edit that moves passages writes a build that holds the whole result; the run 
 """
 
 import contextlib
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from indexer.topics import clusters, describe
 from indexer.topics.current import assign_nearest
 from indexer.topics.describe import Assignment
 from indexer.topics.keyphrases import Keyphrases, contrast_each
-from indexer.topics.phrase_table import PHRASES_FILE, read_phrases
+from indexer.topics.phrase_table import copy_phrases, read_phrases
 from indexer.topics.stored import KIND, NOISE, StoredTopics, Topic, unit_rows, write_files
 from indexer.topics.versions import (
     AUTOMATIC_NAME,
@@ -216,7 +215,7 @@ class Editor:
                 means=measures.means,
                 topics=topics,
             )
-            shutil.copyfile(parent / PHRASES_FILE, folder / PHRASES_FILE)  # counts are those of the whole run
+            copy_phrases(parent, folder)  # counts are those of the whole run
 
         recipe = {**self.seen.build.recipe, "base": self.seen.id, "parent": self.seen.build.id, "edit": what}
         noise = int((found.topics == NOISE).sum())

@@ -96,6 +96,28 @@ def test_noise_goes_to_the_nearest_topic_within_the_cut(planted):
     assert np.array_equal(everything.numbers, run.numbers)
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "nothing"])
+def test_an_edit_copies_nothing_that_another_planted(planted, tmp_path, kind):
+    collection, searcher, run, _ = planted
+    noisy = _with_noise(collection, run, 40)
+    folder = build_folder(collection, "topics", run.build.id)
+    described = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    del described["files"]["phrases.json"]  # so that its size is not asked for
+    (folder / "build.json").write_text(json.dumps(described), encoding="utf-8")
+    (folder / "phrases.json").unlink()
+    (tmp_path / "secret").write_text("PRIVATE", encoding="utf-8")
+    if kind == "link":
+        (folder / "phrases.json").symlink_to(tmp_path / "secret")
+    elif kind == "pipe":
+        os.mkfifo(folder / "phrases.json")
+    with pytest.raises(CollectionError, match="phrases.json"):
+        Editor(searcher, noisy).assign_noise(0)
+    kept = [
+        file for file in (collection.path / "derived").rglob("*") if file.is_file() and not file.is_symlink()
+    ]
+    assert not any(b"PRIVATE" in file.read_bytes() for file in kept)
+
+
 def test_the_noise_that_a_cut_would_give_away_is_known_before(planted):
     collection, searcher, run, _ = planted
     noisy = _with_noise(collection, run, 40)
