@@ -220,19 +220,21 @@ def _can_be_opened(path: Path) -> bool:
     try:
         # What was found is asked again at every rerun of a page, and opening takes milliseconds.
         return _was_opened(path, (path / SETTINGS_FILE).stat().st_mtime_ns, tuple(publication_numbers(path)))
-    except (CollectionError, OSError):
+    except (Llm2CompError, OSError):
         return False
 
 
 @functools.lru_cache(maxsize=256)
 def _was_opened(path: Path, made: int, versions: tuple[int, ...]) -> bool:
-    """Whether settings and rows can be read, for a collection in this state."""
+    """True, once settings and rows were read, for a collection in this state; a failure is not remembered.
+
+    Raises:
+        Llm2CompError: they cannot be read now.
+        OSError: likewise.
+    """
     from indexer.collection import Collection
 
-    try:
-        Collection.open(path).open_rows()
-    except (Llm2CompError, OSError):
-        return False
+    Collection.open(path).open_rows()
     return True
 
 

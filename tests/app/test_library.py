@@ -72,6 +72,18 @@ def test_rows_of_another_format_are_as_unreadable_as_settings(library_home, make
     assert library.find("").path == own
 
 
+def test_a_failure_to_open_is_not_remembered(library_home, make_collection, tmp_path):
+    moved = tmp_path / "x" / "roads"
+    moved.parent.mkdir()
+    make_collection(ROADS).path.rename(moved)
+    own = make_collection(ROADS).path
+    library.remember([moved])
+    (own / "rows.lance").rename(tmp_path / "away")
+    assert {entry.key: entry.path for entry in library.known()}["roads"] == moved
+    (tmp_path / "away").rename(own / "rows.lance")
+    assert {entry.key: entry.path for entry in library.known()}["roads"] == own
+
+
 def test_of_two_that_can_be_opened_the_one_in_the_library_has_the_name(
     library_home, make_collection, tmp_path
 ):
