@@ -213,6 +213,9 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
         uvicorn.Server(config).run(sockets=[listener])
 
 
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
+
+
 def compute_in_one_thread() -> None:
     """Has each session's matrix products use one thread, unless whoever starts the server says otherwise.
 
@@ -220,7 +223,7 @@ def compute_in_one_thread() -> None:
     other work on the processor the first look at Health took 9 to 25 s of it of two threads and 2 s of one. Encoders and
     the index have threads of their own, and jobs are processes of their own.
     """
-    if "OPENBLAS_NUM_THREADS" in os.environ:
+    if any(name in os.environ for name in _THREAD_SETTINGS):
         return
     import numpy  # noqa: F401 - only what is loaded is limited
     from threadpoolctl import threadpool_limits
