@@ -64,7 +64,7 @@ def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) 
     )
     note(f"{len(lessons)} texts, {len(lessons.ids)} tokens")
     held_out, lessons = split_lessons(lessons, recipe.material.held_out)
-    if recipe.student.start == "teacher":
+    if recipe.student.has_teacher_layers:
         student = _start_with_layers(recipe, teacher, kept_W, lessons)
     else:
         table_VD, held_out, lessons = _fit(recipe, teacher, kept_W, held_out, lessons, work / TABLE, note)
@@ -112,7 +112,7 @@ def _tokenizer(
 ) -> tuple[PreTrainedTokenizerFast, NDArray[np.int64]]:
     """The student's tokenizer, and the teacher's id of each of its tokens, [W] int64."""
     backend, size = teacher.tokenizer.backend_tokenizer, recipe.student.vocabulary
-    has_bos = recipe.student.start == "teacher"
+    has_bos = recipe.student.has_teacher_layers
     if not size:
         return student_tokenizer(backend, has_bos=has_bos), np.arange(backend.get_vocab_size())
     if (work / VOCABULARY).exists():
@@ -221,7 +221,7 @@ def _describe(recipe: Recipe, data: Path, held_out: Lessons, student: MemoryMode
     stages: tuple[dict[str, Any], ...] = (
         {**layers, "start": recipe.student.start, "seed": recipe.distil.seed, **origin},
     )
-    if recipe.student.start == "tokens":
+    if not recipe.student.has_teacher_layers:
         stages = ({**table, "seed": recipe.table.seed, **origin}, *stages)
     return EncoderConfig(
         n_memory=student.n_memory,

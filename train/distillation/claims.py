@@ -75,13 +75,13 @@ def _settings(recipe: Recipe, data: Path) -> dict[str, dict[str, Any]]:
     vocabulary = vectors | _pick(parts, "material.texts", "student.vocabulary")
     table = vocabulary | _pick(parts, "material.held_out", "student.width", "student.max_tokens")
     table |= {key: value for key, value in parts.items() if key.startswith("table.")}
-    state = table if recipe.student.start == "tokens" else vocabulary
+    state = vocabulary if recipe.student.has_teacher_layers else table
     state = state | {key: value for key, value in parts.items() if key.startswith(("student.", "distil."))}
     state |= _pick(parts, "material.held_out")
     del state["distil.steps"]
     found = {VECTORS: vectors}
     found |= {VOCABULARY: vocabulary} if recipe.student.vocabulary else {}
-    found |= {TABLE: table} if recipe.student.start == "tokens" else {}
+    found |= {} if recipe.student.has_teacher_layers else {TABLE: table}
     return found | {STATE: state}
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from train.recipe import one_of
+
 
 @dataclass(frozen=True)
 class TeacherConfig:
@@ -28,9 +30,7 @@ class MaterialConfig:
 class StudentConfig:
     """The shape of the encoder."""
 
-    start: str = (
-        "tokens"  # "tokens": a Llama-shaped decoder on a fitted table; "teacher": the teacher's layers
-    )
+    start: str = one_of("tokens", "teacher")  # a Llama-shaped decoder on fitted token vectors; or its layers
     vocabulary: int = 0  # most tokens of the teacher's vocabulary that are kept, the most frequent; 0: all
     layers: int = 4
     width: int = 256  # numbers per embedding, at most the teacher's; with its layers always the teacher's
@@ -40,6 +40,11 @@ class StudentConfig:
     max_tokens: int = 254  # of text, in training and in use
     max_positions: int = 512  # the teacher's layers bring their own
     seed: int = 0
+
+    @property
+    def has_teacher_layers(self) -> bool:
+        """Whether it starts with the layers of its teacher, and so without a token table of its own."""
+        return self.start == "teacher"
 
 
 @dataclass(frozen=True)
