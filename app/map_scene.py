@@ -1,7 +1,7 @@
 """Everything that the map shows, put together from the map, the view and the answer to its query."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from app.map_colours import Colouring
 from app.map_payload import MOST_HITS, MOST_TITLES, Drawing, Label, pack, point_flags
 from app.map_selection import LEAST_TRUST, drawn, is_among, places_of, topic_labels
 from app.map_session import OpenMap, beyond_outline, has_topics, topic_numbers
+from app.topic_rows import NOISE
 
 DRAFT_ID = "draft"
 
@@ -78,7 +79,7 @@ def scene_of(opened: session.Opened, shown: OpenMap, colours: Colouring, marks: 
         replace(colours, numbers=colours.numbers[at]),
         flags,
         hits=[(place + 1, number) for place, number in rings],
-        labels=_topic_labels(opened, shown),
+        labels=_topic_labels(opened, shown, left),
         titles=_titles(opened, row_ids),
         on_the_rim=_count(facts.get("on_rim")),
         notes=_notes(points.row_ids.size, at.size, _count(facts.get("unusable"))),
@@ -86,18 +87,25 @@ def scene_of(opened: session.Opened, shown: OpenMap, colours: Colouring, marks: 
     return Scene(pack(drawing), row_ids, shown.stored.id)
 
 
-def _topic_labels(opened: session.Opened, shown: OpenMap) -> list[Label]:
+def _topic_labels(opened: session.Opened, shown: OpenMap, left: NDArray[np.uint64] | None) -> list[Label]:
+    """Names of topics at their points, of those points only that are looked at; uint64 [n], None for all."""
     if not has_topics(opened):
         return []
     view, points = session.view(), shown.points
 
     def make() -> list[Label]:
         numbers, names = topic_numbers(opened, points.row_ids)
+        if left is not None:
+            numbers = np.where(is_among(points.row_ids, left), numbers, NOISE).astype(np.int32)
         return topic_labels(points.x, points.y, numbers, names)
 
     beside = session.state_beside(opened.collection.path)
-    key = (shown.stored.id, view.topics_run, view.topics_version, beside)
+    key = (shown.stored.id, view.topics_run, view.topics_version, beside, _beyond_outline_key())
     return session.derived(opened, "map labels", key, make)
+
+
+def _beyond_outline_key() -> tuple[object, ...]:
+    return astuple(replace(session.selection(), polygon=(), map_id=""))
 
 
 def _titles(opened: session.Opened, row_ids: NDArray[np.uint64]) -> Sequence[str]:

@@ -20,6 +20,9 @@ LEAST_TRUST = 0.1  # below, a point is pale when that is asked for
 _LABEL_CHARS = 32
 _HUNDREDTHS = 100
 _MIDDLE = GRID_MAX / 2
+_WINDOW = 1 / 0.92  # of the grid is in sight at zoom 1, as `drawing.js` has it
+_MARGIN = 0.2  # of a window around chosen points, on each side
+_LEAST_WINDOW = 0.06  # of the grid: nearer, nothing is left beside the points to compare with
 
 Computed = Literal["none", "topic", "trust", "similarity"]
 COMPUTED: dict[Computed, str] = {
@@ -158,6 +161,21 @@ def start_view(kept: tuple[int, ...]) -> tuple[float, float, float] | None:
         return None
     zoom = kept[2] / _HUNDREDTHS
     return (float(kept[0]), float(kept[1]), zoom) if 0.1 <= zoom <= 1_000 else None
+
+
+def around(x: NDArray[np.uint16], y: NDArray[np.uint16]) -> tuple[int, ...]:
+    """Where to look to see some points with a margin, as the view keeps it; empty for the whole map.
+
+    Args:
+        x: uint16 [N].
+        y: uint16 [N].
+    """
+    if not x.size:
+        return ()
+    left, right, bottom, top = (int(end) for end in (x.min(), x.max(), y.min(), y.max()))
+    window = max(max(right - left, top - bottom) / GRID_MAX / (1 - 2 * _MARGIN), _LEAST_WINDOW)
+    zoom = int(_WINDOW / window * _HUNDREDTHS)
+    return ((left + right) // 2, (bottom + top) // 2, zoom) if zoom > _HUNDREDTHS else ()
 
 
 def typical_first(vectors: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import mode, session
-from app.map_selection import Colour
+from app.map_selection import Colour, around, is_among
 from app.questions import query_of
 from app.topic_session import runs_of, topics_shown
 from encoder.errors import CollectionError, Llm2CompError
@@ -223,6 +223,20 @@ def near_rows(opened: session.Opened, passage_id: str) -> tuple[tuple[int, float
         return tuple((row, hit.score) for row, hit in zip(found.row_ids, found.hits, strict=True))
 
     return session.derived(opened, "near", passage_id, find)
+
+
+def view_around(opened: session.Opened, rows: Sequence[int]) -> tuple[int, ...]:
+    """Where to look on the map that is stored and shown to see some rows; empty for the whole map, or without a map."""
+    if not shown_id(opened):
+        return ()
+    try:
+        shown = open_shown(opened)
+    except Llm2CompError:  # the page says it
+        return ()
+    if shown is None:
+        return ()
+    at = is_among(shown.points.row_ids, np.array(sorted(set(rows)), np.uint64))
+    return around(shown.points.x[at], shown.points.y[at])
 
 
 def exportable(shown: OpenMap, rows: Sequence[int], *, were_found: bool) -> Selection:

@@ -109,14 +109,25 @@ function stampAll(view, image, isDense, stride) {
   }
 }
 
+// Whether frames of so many pixels would lie over each other: a third of them or more share a square of that size.
+function isCrowded(view, place, size) {
+  const { map, ratio, trayPoints } = view, cells = new Set();
+  for (const i of trayPoints) {
+    cells.add(`${Math.floor((place.x(map.x[i]) * ratio) / size)},${Math.floor((place.y(map.y[i]) * ratio) / size)}`);
+  }
+  return trayPoints.length - cells.size >= trayPoints.length / 3;
+}
+
 // Few are framed one by one; many get one outline around all that touch, or the frames would be a single dark blot.
+// The points lie over all frames, so that each keeps its colour.
 function stampTray(view, image) {
   const { map, ratio, theme } = view, place = makeTransform(view), size = pointSize(map.n, view.zoom, ratio);
-  const isMany = view.trayPoints.length > MOST_FRAMES;
-  const square = makeStamp(isMany ? "block" : "square", size + Math.round((isMany ? 4 : 6) * ratio));
+  const wide = size + Math.round(6 * ratio);
+  const isMany = view.trayPoints.length > MOST_FRAMES || isCrowded(view, place, wide);
+  const square = isMany ? makeStamp("block", size + 2 * Math.round(ratio)) : makeStamp("square", wide);
   const disc = makeStamp("disc", size), colours = paletteOf(map, theme).map(pixel);
   image.counts = null;
-  for (const isInside of isMany ? [false, true] : [false]) {
+  for (const isInside of [false, true]) {
     for (const i of view.trayPoints) {
       const px = Math.floor(place.x(map.x[i]) * ratio), py = Math.floor(place.y(map.y[i]) * ratio);
       stampPoint(image, isInside ? disc : square, px, py, isInside ? colours[map.colour[i]] : pixel(theme.text));

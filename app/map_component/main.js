@@ -228,6 +228,7 @@ class MapView {
   toggleLegend() {
     this.isLegendHidden = !this.root.querySelector(".legend").hidden;
     fillLegend(this);
+    this.redrawOverlay();  // a label may take its place
   }
 
   setMode(mode) {

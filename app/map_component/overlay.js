@@ -54,9 +54,16 @@ function drawHits(view, context, place) {
   }
 }
 
-// The heaviest first; one that would touch another is left out until there is room.
+// Whether a label, given by its middle and half its width, would lie under the legend.
+function isUnderLegend(box, x, y, half) {
+  if (box.hidden) return false;
+  const left = box.offsetLeft, top = box.offsetTop;
+  return x + half > left && x - half < left + box.offsetWidth && y + 10 > top && y - 10 < top + box.offsetHeight;
+}
+
+// The heaviest first; one that would touch another or the legend is left out until there is room.
 function drawLabels(view, context, place) {
-  const taken = [], theme = view.theme;
+  const taken = [], theme = view.theme, legend = view.root.querySelector(".legend");
   context.font = `600 13px ${theme.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
@@ -65,6 +72,7 @@ function drawLabels(view, context, place) {
     // Above its middle: the points that it names are seen, even where they are few.
     const x = place.x(gx), y = place.y(gy) - LABEL_ABOVE, half = context.measureText(text).width / 2 + 6;
     if (x - half < 0 || y < 10 || x + half > view.width || y > view.height - 10) continue;
+    if (isUnderLegend(legend, x, y, half)) continue;
     if (taken.some(([tx, ty, other]) => Math.abs(tx - x) < half + other && Math.abs(ty - y) < 20)) continue;
     taken.push([x, y, half]);
     haloText(context, text, x, y, theme);

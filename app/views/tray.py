@@ -10,6 +10,7 @@ import streamlit as st
 from app import library, mode, session
 from app.display import clean_for_display, one_line
 from app.formats import count, plural
+from app.map_session import view_around
 from app.selection_file import SELECTION_FILES, file_stem, selection_file
 from app.theme import TRAY_HELP
 from app.tray import MOST_ROWS, Origin, Tray
@@ -95,15 +96,14 @@ def _draw_actions(opened: session.Opened, picked: list[int]) -> None:
                 kwargs={"scope": "tray"},
                 help="All pages then look at these passages only.",
             )
-        for page, label in (("map", "Map it"), ("health", "Diagnose it")):
-            if page in st.session_state.get(session.PAGES, {}):
-                st.button(
-                    label,
-                    key=f"tray_{page}",
-                    on_click=session.go,
-                    args=(page,),
-                    kwargs={"scope": "tray"},
-                )
+        st.button("Map it", key="tray_map", on_click=_map_it, args=(opened,))
+        st.button(
+            "Diagnose it",
+            key="tray_health",
+            on_click=session.go,
+            args=("health",),
+            kwargs={"scope": "tray"},
+        )
         st.button(
             "Remove picked",
             key="tray_remove",
@@ -114,6 +114,10 @@ def _draw_actions(opened: session.Opened, picked: list[int]) -> None:
         st.button(
             "Clear", icon=":material/delete:", key="tray_clear", on_click=session.clear_tray, args=(opened,)
         )
+
+
+def _map_it(opened: session.Opened) -> None:
+    session.go("map", scope="tray", map_view=view_around(opened, session.tray(opened).rows))
 
 
 def _draw_export(opened: session.Opened, tray: Tray) -> None:

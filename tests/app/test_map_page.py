@@ -560,3 +560,23 @@ def test_a_version_of_topics_that_is_gone_is_said(many, searcher, open_app, sent
     )
     assert len(parts(sent).words["labels"]) == 3
     assert link(test) == {"ti": run.id, "tv": "(automatic)"}
+
+
+def test_the_tray_on_the_map_is_looked_at_from_near_and_named(many, searcher, open_app, sent):
+    from app.link import write_rows
+    from app.map_selection import around, start_view
+
+    stored = build_map(searcher, method="pca")
+    run = build_topics(searcher, method="kmeans", count=3)
+    points = current_points(stored, searcher.snapshot)
+    number = run.topics[0].number
+    rows = run.row_ids[run.numbers == number][:3]
+    test = open_app("search", tr=write_rows(rows.tolist()))
+    button(test, "tray_map").click().run()
+    assert not test.exception
+    at = np.isin(points.row_ids, rows)
+    wanted = around(points.x[at], points.y[at])
+    assert wanted and read_head(sent.payload).start.view == pytest.approx(start_view(wanted))
+    assert ((parts(sent).flags & FILTERED_OUT) == 0).sum() == 3
+    (label,) = parts(sent).words["labels"]  # of the only topic that is looked at, at one of its points
+    assert tuple(label[1:3]) in set(zip(points.x[at].tolist(), points.y[at].tolist(), strict=True))

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.map_payload import Label
+from app.map_payload import GRID_MAX, Label
 from app.map_selection import (
+    around,
     colour_of,
     colours,
     drawn,
@@ -117,3 +118,21 @@ def test_a_sample_of_rows_is_of_them_and_ascends(count, most):
 
 def test_a_waiting_time_grows_with_the_corpus():
     assert [minutes_for(n) for n in (100, 27_139, 100_000, 300_000)] == [1, 1, 2, 4]
+
+
+@given(st.lists(st.tuples(st.integers(0, GRID_MAX), st.integers(0, GRID_MAX)), min_size=1, max_size=30))
+def test_a_view_around_points_shows_them_all_with_a_margin(points):
+    x, y = np.array(points, np.uint16).T
+    kept = around(x, y)
+    if not kept:  # the whole map: they are too far apart for less
+        extent = max(int(np.ptp(x)), int(np.ptp(y)))
+        assert extent > GRID_MAX / 2
+        return
+    cx, cy, hundredths = kept
+    assert start_view(kept) is not None and 100 < hundredths < 2_000
+    seen = GRID_MAX / 0.92 / (hundredths / 100) / 2  # from the middle to the nearer edges
+    assert max(np.abs(x - float(cx)).max(), np.abs(y - float(cy)).max()) <= 0.61 * seen
+
+
+def test_a_view_around_nothing_is_the_whole_map():
+    assert around(np.zeros(0, np.uint16), np.zeros(0, np.uint16)) == ()
