@@ -6,10 +6,8 @@ One works at a time; the others wait, and whichever server looks next starts the
 """
 
 import contextlib
+import errno
 import fcntl
-import json
-import math
-import os
 import secrets
 import shutil
 import signal
@@ -17,25 +15,45 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
 from app import library, mode, processes
 from app.display import one_line
+from app.job_files import FORMAT, Job, Progress, log_tail, progress, read_job
 from encoder.atomic import write_json
 from encoder.errors import InputError
+
+__all__ = [
+    "ALIVE",
+    "RESUMABLE",
+    "WORKING",
+    "Job",
+    "NotKeptError",
+    "Progress",
+    "State",
+    "all_jobs",
+    "cancel",
+    "forget",
+    "log_tail",
+    "newest",
+    "progress",
+    "resume",
+    "start",
+    "start_once",
+    "start_waiting",
+    "status",
+]
 
 State = Literal["queued", "running", "silent", "done", "failed", "cancelled", "lost"]
 RESUMABLE: frozenset[State] = frozenset({"failed", "cancelled", "lost"})
 WORKING: frozenset[State] = frozenset({"running", "silent"})
 ALIVE: frozenset[State] = WORKING | {"queued"}
 
-_FORMAT = 1
 _STALE_S = 30  # a heartbeat comes about once a second
 _STARTUP_S = 120  # loading torch on a busy machine comes before the first heartbeat
 _INTERRUPTED = 130
-_LOG_TAIL_BYTES, _LOG_TAIL_LINES = 8_000, 12
 _LOCK_FILE = "queue.lock"
 # Verbs that work on one collection, to what a list of jobs calls them.
 _TITLES = {
@@ -46,61 +64,17 @@ _TITLES = {
     "verify": "Check of {}",
 }
 
-# How values are read back from a folder that others may have written into.
-_TEXTS = frozenset({"id", "title", "into", "process_start", "stage", "state"})
-_WHOLE = frozenset({"pid", "exit_code", "done", "total"})
-_MAY_BE_UNKNOWN = frozenset({"cancelled_at", "exit_code", "seconds_left"})
-_MOST = 2**62  # beyond it the system's own calls fail
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TOO_BUSY = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 # Children of this process, whose exit codes only we can learn.
 _children: dict[str, subprocess.Popen[bytes]] = {}
+# Ids of jobs to the process that was asked to stop and when, where a full disk did not let us write it down.
+_unwritten_wishes: dict[str, tuple[int, float]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What `job.json` holds.
-
-    Attributes:
-        id: name of its folder.
-        title: for people.
-        arguments: of the `llm2comp` command.
-        into: the collection that it makes or extends.
-        pid: of the process last started; 0 while it waits for its turn.
-        process_start: when the system says that process began, against a pid used again; empty if unknown.
-        started_at: seconds since 1970.
-        cancelled_at: when the user asked it to stop, None if never.
-        exit_code: None while unknown.
-        queued_at: seconds since 1970, when it was asked for last.
-    """
-
-    id: str
-    title: str
-    arguments: tuple[str, ...]
-    into: str
-    pid: int = 0
-    process_start: str = ""
-    started_at: float = 0.0
-    cancelled_at: float | None = None
-    exit_code: int | None = None
-    queued_at: float = 0.0
-
-    @property
-    def folder(self) -> Path:
-        """Where its files lie."""
-        return library.jobs_folder() / self.id
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What the process last said of itself; zeros where it said nothing."""
-
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    rate: float = 0.0
-    seconds_left: float | None = None
-    state: str = ""
-    heartbeat: float = 0.0
+class NotKeptError(InputError):
+    """What was asked for was not done, as a job's files could not be written."""
 
 
 def start(title: str, arguments: Sequence[str], into: Path) -> Job:
@@ -161,16 +135,18 @@ def resume(job: Job) -> Job:
             raise InputError(
                 f"{job.title} is still at work", f"job {job.id}", "wait for it, or cancel it first"
             )
-        with contextlib.suppress(FileNotFoundError):
-            (job.folder / "progress.json").unlink()
-        job = replace(job, pid=0, process_start="", cancelled_at=None, exit_code=None, queued_at=time.time())
-        return _start_next(_save(job))
+        with _put_back(job.folder):
+            again = Job(job.id, job.title, job.arguments, job.into, queued_at=time.time())
+            _save(again)
+            (job.folder / "progress.json").unlink(missing_ok=True)
+            return _start_next(again)
 
 
 def cancel(job: Job) -> Job:
     """Asks the process to stop, which ends as after Ctrl+C; asked a second time it is killed. Finished parts stay.
 
-    A job that waits is taken out of the queue.
+    A job that waits is taken out of the queue. Where the disk is full, a process is told all the same, and the wish is
+    kept in memory until it ends.
 
     Raises:
         InputError: another page has removed it, or as for `start`.
@@ -182,7 +158,16 @@ def cancel(job: Job) -> Job:
         if state in WORKING:
             # Not SIGINT: a server started in the background of a shell hands that down as ignored.
             processes.tell(job.pid, signal.SIGTERM if job.cancelled_at is None else signal.SIGKILL)
-        return _save(replace(job, cancelled_at=time.time())) if state in ALIVE else job
+        if state not in ALIVE:
+            return job
+        job = replace(job, cancelled_at=time.time())
+        try:
+            return _save(job)
+        except OSError:
+            if state == "queued":  # only its file says that it is not to be started
+                raise
+            _unwritten_wishes[job.id] = job.pid, time.time()
+            return job
 
 
 def forget(job: Job) -> None:
@@ -198,6 +183,7 @@ def forget(job: Job) -> None:
             return
         shutil.rmtree(job.folder, ignore_errors=True)
         _children.pop(job.id, None)
+        _unwritten_wishes.pop(job.id, None)
         needed = {argument for other in all_jobs() for argument in other.arguments}
         for argument in set(now.arguments) - needed:
             library.remove_upload(Path(argument))
@@ -225,6 +211,8 @@ def all_jobs() -> list[Job]:
 
 def status(job: Job) -> State:
     """How the job stands, by its exit code, its process and its heartbeat."""
+    if job.reason:
+        return "failed"
     if not job.pid:
         return "queued" if job.cancelled_at is None else "cancelled"
     exit_code = _exit_code(job)
@@ -237,27 +225,6 @@ def status(job: Job) -> State:
         return "cancelled"
     # Killed from outside, or gone with an earlier server: nobody told us why.
     return "lost" if exit_code is None and said != "failed" or (exit_code or 0) < 0 else "failed"
-
-
-def progress(job: Job) -> Progress:
-    """The last progress written; an empty one if there is none yet."""
-    try:
-        content = json.loads((job.folder / "progress.json").read_text(encoding="utf-8"))
-        found = Progress(**{name: content[name] for name in Progress.__dataclass_fields__ if name in content})
-        return found if _is_sound(found) else Progress()
-    except (OSError, ValueError, TypeError):
-        return Progress()
-
-
-def log_tail(job: Job) -> str:
-    """The last lines of the job's log."""
-    try:
-        with (job.folder / "log.txt").open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-            lines = stream.read().decode("utf-8", "replace").splitlines()
-            return "\n".join(lines[-_LOG_TAIL_LINES:])
-    except OSError:
-        return ""
 
 
 def _progress_option(folder: Path) -> tuple[str, str]:
@@ -284,11 +251,33 @@ def _asked() -> Iterator[None]:
         with _queue():
             yield
     except OSError as error:
-        what, fix = (
-            f"the job cannot be kept: {error.strerror or error}",
-            "make room on the server's disk and try again",
-        )
-        raise InputError(what, str(library.jobs_folder()), fix) from error
+        if error.errno in _NO_ROOM:
+            fix = "make room on the server's disk and try again"
+        elif error.errno in _TOO_BUSY:
+            fix = "try again when the server has less to do"
+        else:
+            fix = "see that the server can write into its folder of jobs, and try again"
+        what = f"the job cannot be kept: {error.strerror or error}"
+        raise NotKeptError(what, str(library.jobs_folder()), fix) from error
+
+
+@contextlib.contextmanager
+def _put_back(folder: Path) -> Iterator[None]:
+    """The files of a job as they were, if what is done to them fails; renamed, for which a full disk has room."""
+    kept = {
+        name: shutil.copyfile(folder / name, folder / f"before-{name}")
+        for name in ("progress.json", "job.json")
+        if (folder / name).is_file()
+    }
+    try:
+        yield
+    except OSError:
+        for name, copy in kept.items():
+            with contextlib.suppress(OSError):
+                copy.replace(folder / name)
+        raise
+    for copy in kept.values():
+        copy.unlink(missing_ok=True)
 
 
 def _enqueue(title: str, arguments: Sequence[str], into: Path) -> Job:
@@ -305,16 +294,34 @@ def _enqueue(title: str, arguments: Sequence[str], into: Path) -> Job:
 
 def _start_next(asked: Job) -> Job:
     """The job that was asked for, as it stands after the one that has waited longest was started, if none works."""
-    started = _start_first()
+    started = _start_first(asked.id)
     return started if started is not None and started.id == asked.id else asked
 
 
-def _start_first() -> Job | None:
+def _start_first(asked: str = "") -> Job | None:
+    """The job that was started: of those that wait the one that has waited longest, if none works.
+
+    One that cannot be started, but for want of room or memory, which is no fault of its own, has failed with its
+    reason, and the next one is taken; else it would hold up all others.
+
+    Args:
+        asked: id of the job that somebody asks for now, who is told instead.
+    """
     states = [(job, status(job)) for job in all_jobs()]
-    waiting = [job for job, state in states if state == "queued"]
-    if not waiting or any(state in WORKING for _, state in states):
+    if any(state in WORKING for _, state in states):
         return None
-    return _launch(min(waiting, key=lambda job: (job.queued_at, job.id)))
+    waiting = [job for job, state in states if state == "queued"]
+    for job in sorted(waiting, key=lambda job: (job.queued_at, job.id)):
+        try:
+            return _launch(job)
+        except OSError as error:
+            if job.id == asked or error.errno in _NO_ROOM | _TOO_BUSY:
+                raise
+            with contextlib.suppress(
+                OSError
+            ):  # not even that; it goes on waiting, and the next is taken all the same
+                _save(replace(job, reason=f"It could not be started: {error}"))
+    return None
 
 
 def _launch(job: Job) -> Job:
@@ -337,36 +344,16 @@ def _launch(job: Job) -> Job:
 
 
 def _save(job: Job) -> Job:
-    write_json(job.folder / "job.json", {"format": _FORMAT, **asdict(job)})
+    write_json(job.folder / "job.json", {"format": FORMAT, **asdict(job)})
     return job
 
 
 def _load(folder: Path) -> Job | None:
-    try:
-        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        if content.pop("format") != _FORMAT or content["id"] != folder.name:
-            return None
-        job = Job(**{**content, "arguments": tuple(map(str, content["arguments"]))})
-        return job if _is_sound(job) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # half-made or foreign: not a job to offer
-
-
-def _is_sound(read: Job | Progress) -> bool:
-    """Whether every value out of a file is what its field says; numbers finite, and none but an exit code negative."""
-    for name, value in asdict(read).items():
-        if name == "arguments":  # texts by now
-            continue
-        if value is None:
-            fits = name in _MAY_BE_UNKNOWN
-        elif name in _TEXTS:
-            fits = isinstance(value, str)
-        else:
-            fits = type(value) in ((int,) if name in _WHOLE else (int, float)) and math.isfinite(value)
-            fits = fits and (value >= 0 or name == "exit_code") and value <= _MOST
-        if not fits:
-            return False
-    return True
+    job = read_job(folder)
+    if job is None or job.cancelled_at is not None:
+        return job
+    pid, asked_at = _unwritten_wishes.get(job.id, (0, 0.0))
+    return replace(job, cancelled_at=asked_at) if pid and pid == job.pid else job
 
 
 def _as_it_stands(job: Job) -> Job:

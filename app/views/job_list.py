@@ -76,7 +76,7 @@ def _draw_job(job: jobs.Job, state: jobs.State) -> None:
         if state == "done" and job.arguments[:1] == ("rebuild",):
             st.text(clean_for_display(_result(jobs.log_tail(job))))
         with st.expander("Log", expanded=state == "failed"):
-            st.code(clean_for_display(jobs.log_tail(job)) or "(empty)", language=None)
+            st.code(clean_for_display(job.reason or jobs.log_tail(job)) or "(empty)", language=None)
 
 
 def _result(log: str) -> str:
@@ -124,10 +124,10 @@ def _draw_remove(job: jobs.Job, place: DeltaGenerator) -> None:
 def _ask(act: Callable[[jobs.Job], jobs.Job], job: jobs.Job) -> None:
     try:
         act(job)
-    except InputError as error:
-        if isinstance(error.__cause__, OSError):
-            session.notice(f"Not done: {error.what}; {error.fix}.")
-        # Else another page was faster; the list drawn next shows what it did.
+    except jobs.NotKeptError as error:
+        session.notice(f"Not done: {error.what}; {error.fix}.")
+    except InputError:
+        pass  # another page was faster; the list drawn next shows what it did
 
 
 def _draw_progress(job: jobs.Job) -> None:
