@@ -64,7 +64,7 @@ def parts() -> dict[str, Callable[[], str]]:
         "encoder": lambda: field_table("encoder/config.py", "EncoderConfig"),
         "encoder-base": lambda: field_table("encoder/config.py", "BaseReference"),
         "encoder-prompts": lambda: field_table("encoder/config.py", "Prompts"),
-        "job": lambda: field_table("app/jobs.py", "Job"),
+        "job": lambda: field_table("app/job_files.py", "Job"),
         "recipe-distil": lambda: write_recipe("train/distillation/recipe.py", "Recipe"),
         "recipe-pretrain": lambda: write_sections("PretrainRecipe"),
         "recipe-compress": lambda: write_sections("CompressRecipe"),
