@@ -8,6 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from app.health_words import gain_words
+from app.program import command
 from encoder.spectrum.verdict import is_one_point
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ def _by_command(report: "HealthReport", remedy: str, place: str) -> str:
     if trial is None:
         return f"Try it with --what-if {remedy}."
     if report.is_of_file:
-        return f"See {trial.spec} above; to keep it, {_DONE_TO_VECTORS[remedy]}."
+        return f"See {trial.spec} under What if; to keep it, {_DONE_TO_VECTORS[remedy]}."
     found = gain_words(trial.gain_at_1)
     if found == "finds less":
-        return f"But {trial.spec}, tried above, finds less: leave the vectors as they are."
+        return f"But {trial.spec}, as tried here, finds less: leave the vectors as they are."
     if found == "may be chance":
-        return f"But {trial.spec}, tried above, makes no sure difference to what is found."
-    return f"See {trial.spec} above; to keep it: llm2comp rebuild {place} --transform {trial.spec}"
+        return f"But {trial.spec}, as tried here, makes no sure difference to what is found."
+    return f"See {trial.spec} under What if; to keep it: {command()} rebuild {place} --transform {trial.spec}"
 
 
 def _tried(trials: "Sequence[WhatIf]", remedy: str) -> "WhatIf | None":

@@ -54,7 +54,10 @@ def test_vectors_are_told_the_option_and_nothing_of_a_rebuild(capsys, file, cone
 def test_what_was_tried_is_not_told_to_be_tried(capsys, file, cone, tried):
     _, out, _ = run(capsys, file(cone), "--what-if", tried)
     assert "--what-if centre" not in out.replace("--what-if centre+", "")
-    assert f"See {tried} above; to keep it, subtract their mean from documents and questions alike" in out
+    assert (
+        f"See {tried} under What if; to keep it, subtract their mean from documents and questions alike"
+        in out
+    )
 
 
 def test_another_trial_does_not_count(capsys, file, cone):
@@ -69,12 +72,12 @@ def test_a_collection_is_told_how_to_keep_it_or_that_it_does_not_help(capsys, tm
     monkeypatch.setattr("encoder.checkpoint.load_encoder", lambda spec="default", **_: embedder)
     documents = [doc(f"d{at}", f"row {at}", "", year=at) for at in range(90)]
     collection = new_collection(tmp_path / "my c", documents, encoder=embedder)[0]
-    keep = f"{MEAN} See centre above; to keep it: llm2comp rebuild '{collection.path}' --transform centre"
+    keep = f"{MEAN} See centre under What if; to keep it: llm2comp rebuild '{collection.path}' --transform centre"
     for found, said in {
         "not known": keep,
         "finds more": keep,
-        "finds less": f"{MEAN} But centre, tried above, finds less: leave the vectors as they are.",
-        "may be chance": f"{MEAN} But centre, tried above, makes no sure difference to what is found.",
+        "finds less": f"{MEAN} But centre, as tried here, finds less: leave the vectors as they are.",
+        "may be chance": f"{MEAN} But centre, as tried here, makes no sure difference to what is found.",
     }.items():
         monkeypatch.setattr("app.health_advice.gain_words", lambda gain, found=found: found)
         assert f"  - {said}\n" in run(capsys, collection.path, "--what-if", "centre")[1]

@@ -47,7 +47,7 @@ def test_from_the_verdict_to_a_change_that_helps_and_a_report(spaces, open_page,
     page = open_page("/health?c=zz_one_way")
     verdict = page.locator(".st-key-verdict")
     expect(verdict).to_contain_text("Collapsed", timeout=60_000)
-    expect(verdict).to_contain_text("the first direction carries")
+    expect(verdict).to_contain_text("The first direction carries 75% (healthy:")
     expect(verdict).to_contain_text("What to do")
     settle(page)
     expect(page.get_by_text("neighbours and duplicates follow")).to_have_count(0)
