@@ -38,8 +38,9 @@ def draw_tray() -> None:
 
 
 def _draw_panel(opened: session.Opened, tray: Tray) -> None:
+    page = st.session_state.get(session.SHOWN, "")  # in the key, so that what leads to another page closes it
     with (
-        st.popover(f"Tray · {count(len(tray))}", icon=":material/inbox:", key="tray"),
+        st.popover(f"Tray · {count(len(tray))}", icon=":material/inbox:", key=f"open_tray_{page}"),
         st.container(key="tray_panel", width=_PANEL_PX),
     ):
         if not tray:

@@ -79,7 +79,7 @@ def test_every_page_shows_them_as_text(payloads, open_page, name):
     settle(page)
     page.wait_for_timeout(1_000)
     no_markup(page)
-    page.locator(".st-key-tray button").first.click()
+    page.locator("[class*=st-key-open_tray] button").first.click()
     expect(page.locator(".st-key-tray_panel")).to_be_visible()
     no_markup(page)
 
