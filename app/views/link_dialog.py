@@ -99,9 +99,13 @@ def link_parameters(opened: session.Opened, state: ViewState) -> tuple[dict[str,
 
 
 def link_here(opened: session.Opened, state: ViewState) -> str:
-    """The link to this page with another view; empty where it would be too long, for it must not be saved for that."""
+    """The link to this page with another view.
+
+    Empty where it would be too long, for it must not be saved for that, and for a tray that is too large to be in it:
+    whoever opened such a link would look into a tray of their own.
+    """
     parameters = encode(pinned(opened, state))
-    if not is_linkable(parameters):
+    if (state.scope == "tray" and not state.tray) or not is_linkable(parameters):
         return ""
     address = page_address(st.context.url or "", st.session_state.get(session.SHOWN, ""))
     return f"{address}?{urlencode(parameters)}"

@@ -2,6 +2,8 @@
 
 import pytest
 
+from app.view_state import ViewState
+from app.views import link_dialog
 from app.views.link_dialog import page_address
 
 
@@ -19,3 +21,13 @@ from app.views.link_dialog import page_address
 )
 def test_the_page_is_named_once(url, page, address):
     assert page_address(url, page) == address
+
+
+@pytest.mark.parametrize(("rows", "is_linked"), [(2, True), (0, False)])
+def test_a_tray_too_large_for_a_link_has_none(monkeypatch, rows, is_linked):
+    # A tray of more rows than a link takes leaves the view's own list empty.
+    view = ViewState(corpus="roads", scope="tray", tray=tuple(range(rows)))
+    monkeypatch.setattr(link_dialog, "pinned", lambda opened, state: state)
+    found = link_dialog.link_here(None, view)
+    assert ("sc=tray" in found) == is_linked
+    assert bool(found) == is_linked
