@@ -16,6 +16,7 @@ from app.output import write_note
 from app.security import GuardMiddleware, content_policy, is_loopback
 from app.sign_in import FILE_NAME, SignIn, read_sign_in
 from app.theme import STREAMLIT_THEME
+from app.upload_turns import UploadTurns
 from encoder.errors import CollectionError, UsageError
 from indexer.storage.manifest import SETTINGS_FILE
 
@@ -180,6 +181,7 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
     bootstrap.load_config_options(streamlit_options(sign_in))
     compute_in_one_thread()
     # Else an upload goes through the folder of temporary files, and where that is full the page says "Network Error".
+    # So that memory has room for it, few arrive at once: `UploadTurns`.
     MultiPartParser.spool_max_size = (library.MOST_UPLOAD_MB + 1) * 2**20
     index_html = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
 
@@ -202,7 +204,7 @@ def _run(listener: socket.socket, address: str, sign_in: SignIn | None, *, open_
     app = st.App(
         Path(__file__).with_name("main.py"),
         routes=[Route("/search", _to_first_page)],
-        middleware=[guard],
+        middleware=[guard, Middleware(UploadTurns)],
         lifespan=announce,
         on_script_error=_log_script_error,
     )
