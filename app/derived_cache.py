@@ -5,22 +5,22 @@ compete with arrays of a number a passage.
 """
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import streamlit as st
 
-# Kinds with a number or more for every passage, by the page that makes them; every other kind is small.
-_LARGE = {
-    "map": {"map", "map colours", "map labels", "map titles", "phrase table", "column counts"},
-    "topics": {"topics shown", "example topics", "noise of topics"},
-    "health": {"known items", "transform", "side by side"},
-    "scope": {"selected"},
-}
-_PAGE_OF = {name: page for page, names in _LARGE.items() for name in names}
+from indexer.annotations.journal import VIEWS_FOLDER
+from indexer.collection import DERIVED_FOLDER
+
+# A page, for what has a number or more for every passage; everything else is small.
+Place = Literal["map", "topics", "health", "scope", "small"]
 _LARGE_PLACES, _SMALL_PLACES = 12, 200
 
 
-def kept(path: str, uuid: str, version: int, name: str, key: Hashable, make: Callable[[], Any]) -> Any:
+def kept(
+    path: str, uuid: str, version: int, name: str, key: Hashable, make: Callable[[], Any], *, place: Place
+) -> Any:
     """What `make` returns, made once for equal arguments; what it raises is not kept.
 
     Args:
@@ -30,9 +30,19 @@ def kept(path: str, uuid: str, version: int, name: str, key: Hashable, make: Cal
         name: of the kind.
         key: whatever else decides it.
         make: called when there is none yet.
+        place: whose places it takes.
     """
-    page = "health" if name.startswith("health") else _PAGE_OF.get(name, "")
-    return _CACHES[page](path, uuid, version, name, key, make)
+    return _CACHES[place](path, uuid, version, name, key, make)
+
+
+def state_beside(path: Path) -> tuple[tuple[str, int], ...]:
+    """What tells apart what lies beside the rows and changes without a new version: tags, sets, edits, maps, topics."""
+    try:
+        journals = [(file.name, file.stat().st_size) for file in (path / VIEWS_FOLDER).glob("*.jsonl")]
+        builds = [(folder.name, 0) for folder in (path / DERIVED_FOLDER).glob("*-*")]
+    except OSError:  # replaced at this moment
+        return ()
+    return tuple(sorted(journals + builds))
 
 
 @st.cache_resource(max_entries=_LARGE_PLACES, show_spinner=False)
@@ -60,10 +70,10 @@ def _small(path: str, uuid: str, version: int, name: str, key: Hashable, _make: 
     return _make()
 
 
-_CACHES: dict[str, Callable[..., Any]] = {
+_CACHES: dict[Place, Callable[..., Any]] = {
     "map": _of_map,
     "topics": _of_topics,
     "health": _of_health,
     "scope": _of_scope,
-    "": _small,
+    "small": _small,
 }

@@ -101,6 +101,6 @@ def _topics(opened: Opened) -> "StoredTopics | None":
 
     try:
         key = state_beside(opened.collection.path)
-        return derived(opened, "example topics", key, lambda: open_topics(opened.collection))
+        return derived(opened, "example topics", key, lambda: open_topics(opened.collection), place="topics")
     except Llm2CompError:
         return None

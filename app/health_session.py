@@ -1,8 +1,8 @@
 """What the page Health keeps for all sessions, by version and by what is looked at: the first look, the rest, trials."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ TEMPERATURE_TEXTS = 60
 KNOWN_ITEMS = 200
 _FIRST_PAIR_ROWS = 2_000  # for the first word
 _PAIR_ROWS = 10_000
+_Made = TypeVar("_Made")
 
 
 class _Looker:
@@ -82,6 +83,10 @@ def _looker(opened: session.Opened) -> Any:
     return _Looker(opened.searcher)
 
 
+def _kept(opened: session.Opened, name: str, key: Hashable, make: Callable[[], _Made]) -> _Made:
+    return session.derived(opened, name, key, make, place="health")
+
+
 def scope_key(opened: session.Opened) -> Hashable:
     """What decides which passages are looked at."""
     chosen = session.selection()
@@ -102,7 +107,7 @@ def first_look(opened: session.Opened) -> FirstLook:
     Raises:
         Llm2CompError: the filter cannot be used, or the map, the topics or the set are gone.
     """
-    return session.derived(opened, "health first", scope_key(opened), lambda: _first_look(opened))
+    return _kept(opened, "health first", scope_key(opened), lambda: _first_look(opened))
 
 
 def _first_look(opened: session.Opened) -> FirstLook:
@@ -137,7 +142,7 @@ def full_report(opened: session.Opened) -> "HealthReport":
             opened.searcher, rows_of(opened), session.selected(opened).sentence, parts=parts
         )
 
-    return session.derived(opened, "health report", scope_key(opened), make)
+    return _kept(opened, "health report", scope_key(opened), make)
 
 
 def lengths(opened: session.Opened) -> Any:
@@ -149,9 +154,7 @@ def lengths(opened: session.Opened) -> Any:
     from indexer.health.lengths import length_report
 
     rows = rows_of(opened)
-    return session.derived(
-        opened, "health lengths", scope_key(opened), lambda: length_report(_looker(opened), rows)
-    )
+    return _kept(opened, "health lengths", scope_key(opened), lambda: length_report(_looker(opened), rows))
 
 
 def cut_lengths(opened: session.Opened) -> "list[SameTextLength]":
@@ -163,7 +166,7 @@ def cut_lengths(opened: session.Opened) -> "list[SameTextLength]":
     from indexer.health.lengths import cut_report
 
     rows = rows_of(opened)
-    return session.derived(
+    return _kept(
         opened, "health cut", scope_key(opened), lambda: cut_report(_looker(opened), rows, most=CUT_TEXTS)
     )
 
@@ -184,7 +187,7 @@ def temperatures(opened: session.Opened) -> "Sweep":
             lambda: temperature_report(opened.searcher, rows, TEMPERATURES, most=TEMPERATURE_TEXTS)
         )
 
-    return session.derived(opened, "health temperatures", scope_key(opened), make)
+    return _kept(opened, "health temperatures", scope_key(opened), make)
 
 
 def memory(opened: session.Opened) -> "MemoryLook":
@@ -197,7 +200,7 @@ def memory(opened: session.Opened) -> "MemoryLook":
     from indexer.health.memory import look_at_memory
 
     rows = rows_of(opened)
-    return session.derived(
+    return _kept(
         opened,
         "health memory",
         scope_key(opened),
@@ -222,14 +225,14 @@ def trials(opened: session.Opened, specs: tuple[str, ...], *, has_known_items: b
     def make() -> "tuple[WhatIf, ...]":
         pairs = None
         if has_known_items:
-            pairs = session.derived(
+            pairs = _kept(
                 opened, "known items", KNOWN_ITEMS, lambda: known_items(_looker(opened), most=KNOWN_ITEMS)
             ).pairs
         sample = opened.searcher.snapshot.vectors(drawn(rows_of(opened), TRIAL_ROWS // 2, 0))
         return tuple(what_if(sample, specs, pairs=pairs))
 
     key = (scope_key(opened), specs, has_known_items)
-    return session.derived(opened, "health trials", key, make)
+    return _kept(opened, "health trials", key, make)
 
 
 def other_layer(key: str) -> Layer:
@@ -248,7 +251,7 @@ def other_layer(key: str) -> Layer:
         )
     opened = session.open_collection(found.path)
 
-    return session.derived(opened, "health layer", key, lambda: _layer(opened.searcher.snapshot, key))
+    return _kept(opened, "health layer", key, lambda: _layer(opened.searcher.snapshot, key))
 
 
 def version_key(number: int) -> str:
@@ -281,7 +284,7 @@ def version_layer(opened: session.Opened, number: int) -> Layer:
     def make() -> Layer:
         return _layer(open_version(opened.collection, number), f"version {count(number)}")
 
-    return session.derived(opened, "health version", number, make)
+    return _kept(opened, "health version", number, make)
 
 
 def _layer(snapshot: Any, name: str) -> Layer:

@@ -49,7 +49,7 @@ def key_phrases(opened: session.Opened, rows: NDArray[np.uint64]) -> list[str]:
 def _phrase_table(opened: session.Opened) -> "PhraseTable":
     """The phrases of the whole corpus: as the newest topics counted them, else of a sample."""
     beside = session.state_beside(opened.collection.path)
-    return session.derived(opened, "phrase table", beside, lambda: _read_or_count(opened))
+    return session.derived(opened, "phrase table", beside, lambda: _read_or_count(opened), place="map")
 
 
 def _read_or_count(opened: session.Opened) -> "PhraseTable":
@@ -145,7 +145,7 @@ def _short(value: Any) -> str:
 
 def _all_counts(opened: session.Opened, name: str) -> dict[Any, int]:
     make = lambda: dict(opened.searcher.column_values(name, 100_000))  # noqa: E731
-    return session.derived(opened, "column counts", name, make)
+    return session.derived(opened, "column counts", name, make, place="map")
 
 
 def _kept(opened: session.Opened, name: str, rows: NDArray[np.uint64], make: Callable[[], _Made]) -> _Made:

@@ -101,7 +101,7 @@ def _topic_labels(opened: session.Opened, shown: OpenMap, left: NDArray[np.uint6
 
     beside = session.state_beside(opened.collection.path)
     key = (shown.stored.id, view.topics_run, view.topics_version, beside, _beyond_outline_key())
-    return session.derived(opened, "map labels", key, make)
+    return session.derived(opened, "map labels", key, make, place="map")
 
 
 def _beyond_outline_key() -> tuple[object, ...]:
@@ -117,7 +117,7 @@ def _titles(opened: session.Opened, row_ids: NDArray[np.uint64]) -> Sequence[str
     if row_ids.size != snapshot.rows:  # a map of a part: the key would not tell two parts apart
         return [title or "" for title in snapshot.store.take(row_ids, ["title"])["title"].to_pylist()]
     take = lambda: [t or "" for t in snapshot.store.take(row_ids, ["title"])["title"].to_pylist()]  # noqa: E731
-    return session.derived(opened, "map titles", key, take)
+    return session.derived(opened, "map titles", key, take, place="map")
 
 
 def _notes(points: int, sent: int, unusable: int) -> list[str]:

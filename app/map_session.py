@@ -62,7 +62,7 @@ def open_shown(opened: session.Opened) -> OpenMap | None:
 
     if identifier := shown_id(opened):
         make = lambda: _with_points(opened, open_map(opened.collection, identifier))  # noqa: E731
-        return session.derived(opened, "map", identifier, make)
+        return session.derived(opened, "map", identifier, make, place="map")
     if opened.searcher.snapshot.rows > AT_ONCE:
         return None
     return _first(opened)
@@ -108,7 +108,7 @@ def _draft(opened: session.Opened) -> OpenMap:
     from indexer.maps.build import MapRecipe, draft_map
 
     make = lambda: _with_points(opened, draft_map(opened.searcher, MapRecipe("pca")))  # noqa: E731
-    return session.derived(opened, "map", "", make)
+    return session.derived(opened, "map", "", make, place="map")
 
 
 def draft_points(opened: session.Opened) -> "MapPoints | None":
@@ -132,7 +132,8 @@ def colouring(opened: session.Opened, shown: OpenMap, colour: Colour) -> "Colour
     elif colour.computed == "topic":
         parts = (view.topics_run, view.topics_version, view.topics)
     key = (shown.stored.id, colour.name, parts, session.state_beside(opened.collection.path))
-    return session.derived(opened, "map colours", key, lambda: _colouring(opened, shown, colour))
+    make = lambda: _colouring(opened, shown, colour)  # noqa: E731
+    return session.derived(opened, "map colours", key, make, place="map")
 
 
 def _colouring(opened: session.Opened, shown: OpenMap, colour: Colour) -> "Colouring":
@@ -205,7 +206,8 @@ def beyond_outline(opened: session.Opened) -> NDArray[np.uint64] | None:
     if asked.is_everything:
         return None
     key = (astuple(asked), session.state_beside(opened.collection.path))
-    return session.derived(opened, "selected", key, lambda: select_rows(opened.searcher, asked)).row_ids
+    make = lambda: select_rows(opened.searcher, asked)  # noqa: E731
+    return session.derived(opened, "selected", key, make, place="scope").row_ids
 
 
 def near_rows(opened: session.Opened, passage_id: str) -> tuple[tuple[int, float], ...]:

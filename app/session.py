@@ -1,6 +1,6 @@
 """What outlives a script run: opened collections and what is derived from them, and the tray of one session.
 
-The view itself is in `app.current_view`, and offered from here.
+The view itself is in `app.current_view`, the cache in `app.derived_cache`; both are offered from here.
 """
 
 import threading
@@ -29,6 +29,7 @@ from app.current_view import (
     undo,
     view,
 )
+from app.derived_cache import state_beside
 from app.formats import plural
 from app.lazy_encoder import LazyEncoder
 from app.link import MOST_TRAY_ROWS
@@ -37,8 +38,6 @@ from app.restoring import losses
 from app.tray import Origin, Tray, add, remove
 from app.view_state import ViewState, answered
 from encoder.errors import IndexMismatchError, InputError, Llm2CompError
-from indexer.annotations.journal import VIEWS_FOLDER
-from indexer.collection import DERIVED_FOLDER
 from indexer.hits import SearchResult
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ __all__ = [
     "notices",
     "push",
     "set_quietly",
+    "state_beside",
     "undo",
     "view",
 ]
@@ -72,8 +72,8 @@ _CACHED_COLLECTIONS = 4
 _ENCODER_DIGITS = 8
 _UNDO_STEPS = 20
 _Made = TypeVar("_Made")
-# One encoder at a time: two would share the cores and both be slower.
-_encoding = threading.Semaphore(1)
+# One encoder at a time: two would share the cores and both be slower. What has its turn may ask for one again.
+_encoding = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +227,25 @@ def encode_alone(act: Callable[[], _Made]) -> _Made:
         return act()
 
 
-def derived(opened: Opened, name: str, key: Hashable, make: Callable[[], _Made]) -> _Made:
+def derived(
+    opened: Opened,
+    name: str,
+    key: Hashable,
+    make: Callable[[], _Made],
+    *,
+    place: derived_cache.Place = "small",
+) -> _Made:
     """What `make` returns, kept for all sessions while the collection stays at this version; read only.
 
     Args:
         opened: what it is made from.
-        name: of the kind: "map", "topics shown". Two makers never share one; `app.derived_cache` lists the large ones.
+        name: of the kind: "map", "topics shown". Two makers never share one.
         key: whatever else decides it, of plain values: ids, numbers, texts; never arrays.
         make: called when there is none yet; what it raises is not kept.
+        place: the page that makes it, where it has a number or more for every passage.
     """
-    settings = opened.collection.settings
-    return derived_cache.kept(str(opened.collection.path), settings.uuid, opened.version, name, key, make)
+    path, uuid = str(opened.collection.path), opened.collection.settings.uuid
+    return derived_cache.kept(path, uuid, opened.version, name, key, make, place=place)
 
 
 def selection() -> "Selection":
@@ -279,6 +287,7 @@ def selected(opened: Opened) -> "Selected":
         "selected",
         key,
         lambda: select_rows(opened.searcher, asked, points=_unstored_points(opened, asked)),
+        place="scope",
     )
 
 
@@ -347,16 +356,6 @@ def _replace_tray(opened: Opened, after: Tray) -> None:
         trays = st.session_state[TRAYS][opened.collection.settings.uuid]
         trays.append(after)
         del trays[:-_UNDO_STEPS]
-
-
-def state_beside(path: Path) -> tuple[tuple[str, int], ...]:
-    """What tells apart what lies beside the rows and changes without a new version: tags, sets, edits, maps, topics."""
-    try:
-        journals = [(file.name, file.stat().st_size) for file in (path / VIEWS_FOLDER).glob("*.jsonl")]
-        builds = [(folder.name, 0) for folder in (path / DERIVED_FOLDER).glob("*-*")]
-    except OSError:  # replaced at this moment
-        return ()
-    return tuple(sorted(journals + builds))
 
 
 def author() -> str:

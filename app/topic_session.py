@@ -36,9 +36,8 @@ def topics_shown(opened: session.Opened) -> "CurrentTopics":
     view = session.view()
     run, version = view.topics_run, view.topics_version
     key = (run, version, session.state_beside(opened.collection.path))
-    return session.derived(
-        opened, "topics shown", key, lambda: topics_of(opened.searcher.snapshot, run, version)
-    )
+    make = lambda: topics_of(opened.searcher.snapshot, run, version)  # noqa: E731
+    return session.derived(opened, "topics shown", key, make, place="topics")
 
 
 def picked_number(current: "CurrentTopics") -> int:
@@ -69,4 +68,5 @@ def within(opened: session.Opened) -> NDArray[np.uint64] | None:
     if asked.is_everything:
         return None
     key = (astuple(asked), session.state_beside(opened.collection.path))
-    return session.derived(opened, "selected", key, lambda: select_rows(opened.searcher, asked)).row_ids
+    make = lambda: select_rows(opened.searcher, asked)  # noqa: E731
+    return session.derived(opened, "selected", key, make, place="scope").row_ids

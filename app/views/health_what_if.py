@@ -134,7 +134,9 @@ def _draw_side_by_side(opened: session.Opened, spec: str) -> None:
     where = session.view().filter or None
 
     def make() -> Any:
-        transform = session.derived(opened, "transform", spec, lambda: fit_to(opened.searcher, spec))
+        transform = session.derived(
+            opened, "transform", spec, lambda: fit_to(opened.searcher, spec), place="health"
+        )
         return session.encode_alone(
             lambda: hits_side_by_side(opened.searcher, query, transform, _SIDE_HITS, where)
         )
@@ -143,7 +145,8 @@ def _draw_side_by_side(opened: session.Opened, spec: str) -> None:
         with st.spinner("Searching …", show_time=True):
             # A filter may name tags and topics, which change without a new version.
             beside = session.state_beside(opened.collection.path) if where else ()
-            found = session.derived(opened, "side by side", (spec, query, where, beside), make)
+            key = (spec, query, where, beside)
+            found = session.derived(opened, "side by side", key, make, place="health")
     except Llm2CompError as error:
         show_error(error)
         return

@@ -93,7 +93,9 @@ def _noise(opened: session.Opened, stored: "StoredTopics") -> tuple[NDArray[np.i
     def found() -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         return Editor(opened.searcher, stored).noise()[1:]
 
-    return session.derived(opened, "noise of topics", (stored.id, stored.version, stored.edits), found)
+    return session.derived(
+        opened, "noise of topics", (stored.id, stored.version, stored.edits), found, place="topics"
+    )
 
 
 def _others(stored: "StoredTopics", topic: "Topic") -> list[int]:

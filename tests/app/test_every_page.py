@@ -256,18 +256,44 @@ def test_a_saved_set_is_deleted_and_pages_that_looked_at_it_look_at_all(roads, r
     assert list_sets(roads) == [] and "s" not in link(test) and not test.exception
 
 
-@pytest.mark.parametrize("crowd", ["facets", "selected", "topics shown", "health trials"])
-def test_no_page_pushes_out_what_another_has(roads, crowd, open_app):
+@pytest.mark.parametrize(
+    ("crowd", "place"),
+    [("facets", "small"), ("selected", "scope"), ("topics shown", "topics"), ("health trials", "health")],
+)
+def test_no_page_pushes_out_what_another_has(roads, crowd, place, open_app):
     opened = session.open_collection(roads.path)
     made = []
-    derive = lambda name, key: session.derived(opened, name, key, lambda: made.append(name))  # noqa: E731
-    derive("map", "kept")
+
+    def derive(name, key, place):
+        session.derived(opened, name, key, lambda: made.append(name), place=place)
+
+    derive("map", "kept", "map")
     for key in range(300):
-        derive(crowd, key)
-    derive("map", "kept")
+        derive(crowd, key, place)
+    derive("map", "kept", "map")
     assert made.count("map") == 1
-    derive(crowd, 0)
+    derive(crowd, 0, place)
     assert made.count(crowd) == 301  # and its own places are bounded
+
+
+def test_every_page_keeps_what_is_large_in_places_of_its_own(roads, open_app, monkeypatch):
+    from app import derived_cache
+
+    seen, kept = {}, derived_cache.kept
+
+    def noting(*arguments, place):
+        seen.setdefault(arguments[3], set()).add(place)
+        return kept(*arguments, place=place)
+
+    monkeypatch.setattr(derived_cache, "kept", noting)
+    for page in ("map", "map", "topics", "health", "search"):  # the first look makes the map
+        test = open_app(page, c="roads", q="river")
+        assert not test.exception
+    large = {"map": "map", "map titles": "map", "selected": "scope", "health first": "health"}
+    assert {name: seen.get(name) for name in large} == {name: {place} for name, place in large.items()}
+    assert all(
+        places == {"small"} for name, places in seen.items() if name in {"map list", "topic runs", "facets"}
+    )
 
 
 def test_what_is_derived_is_made_once_a_version(roads, open_app):

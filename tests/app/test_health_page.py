@@ -1,5 +1,7 @@
 """The page Health in each of its states, without a browser."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -220,6 +222,19 @@ def test_length_is_told_in_tokens(space):
     assert not test.exception
 
 
+def is_taken():
+    """Whether another session would have to wait for the encoder."""
+
+    def could():
+        got = session._encoding.acquire(blocking=False)
+        if got:
+            session._encoding.release()
+        return got
+
+    with ThreadPoolExecutor(1) as pool:
+        return not pool.submit(could).result()
+
+
 def test_temperatures_are_tried_when_asked(space, monkeypatch):
     held = []
     test = closer(space(healthy()), "length")
@@ -231,7 +246,7 @@ def test_temperatures_are_tried_when_asked(space, monkeypatch):
     plain = temperature._known_ranks
 
     def noting(*arguments):
-        held.append(not session._encoding.acquire(blocking=False))
+        held.append(is_taken())
         return plain(*arguments)
 
     monkeypatch.setattr("encoder.temperature._known_ranks", noting)
@@ -275,7 +290,7 @@ def test_looks_that_encode_wait_for_their_turn_at_every_call(space, monkeypatch)
         plain = getattr(ByLastWord, name)
 
         def encode(self, texts, **options):
-            held.append((name, not session._encoding.acquire(blocking=False)))
+            held.append((name, is_taken()))
             return plain(self, texts, **options)
 
         monkeypatch.setattr(ByLastWord, name, encode)
@@ -290,8 +305,7 @@ def test_looks_that_encode_wait_for_their_turn_at_every_call(space, monkeypatch)
     button(closer(test, "what_if"), "what_if_try").click().run()
     assert memory == 4 and {name for name, _ in held} == {"encode_memory", "encode_document", "encode_query"}
     assert all(is_held for _, is_held in held)
-    assert session._encoding.acquire(blocking=False)
-    session._encoding.release()
+    assert not is_taken()
 
 
 def test_an_older_version_is_laid_over(space, library_home):
