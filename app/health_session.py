@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from app.curves import Layer
 from app.formats import count
 
 if TYPE_CHECKING:
+    from encoder.embedder import Embedder
     from encoder.spectrum.diagnosis import Diagnosis
     from encoder.spectrum.length_bias import SameTextLength
     from encoder.spectrum.reference import Reference
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from encoder.temperature import Sweep
     from indexer.health.memory import MemoryLook
     from indexer.health.report import HealthReport
+    from indexer.query.embedded import Embedded
 
 MOST_ROWS = 100_000  # the command looks at all; a page must not keep people waiting
 MEMORY_TEXTS = 200
@@ -34,20 +36,20 @@ _Made = TypeVar("_Made")
 class _Looker:
     """A searcher whose encoder waits for its turn at every call, so that a look of half a minute holds up no query."""
 
-    def __init__(self, searcher: Any) -> None:
+    def __init__(self, searcher: "Embedded") -> None:
         self.snapshot = searcher.snapshot
         self._searcher = searcher
 
     @property
-    def embedder(self) -> Any:
+    def embedder(self) -> "Embedder":
         """The encoder of the collection, one call at a time in this process."""
-        return _InTurn(self._searcher.embedder)
+        return cast("Embedder", _InTurn(self._searcher.embedder))
 
 
 class _InTurn:
     """An encoder that encodes when no other does."""
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: "Embedder") -> None:
         self._encoder = encoder
 
     def __getattr__(self, name: str) -> Any:
@@ -78,7 +80,7 @@ class FirstLook:
     reference: "Reference"
 
 
-def _looker(opened: session.Opened) -> Any:
+def _looker(opened: session.Opened) -> "Embedded":
     """What the looks of `indexer.health` take for a searcher, without its search."""
     return _Looker(opened.searcher)
 

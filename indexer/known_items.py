@@ -20,8 +20,8 @@ from encoder.errors import InputError
 from encoder.spectrum.what_if import KnownPairs
 from indexer.passages.sentences import sentence_starts
 from indexer.progress import JobProgress, Report, silent
+from indexer.query.embedded import Embedded
 from indexer.query.snapshot import Snapshot
-from indexer.search import Searcher
 from indexer.storage.row_schema import WORD_COLUMN
 
 MOST_ITEMS = 500
@@ -51,7 +51,7 @@ class KnownItems:
 
 
 def known_items(
-    searcher: Searcher, *, most: int = MOST_ITEMS, seed: int = 0, report: Report = silent
+    searcher: Embedded, *, most: int = MOST_ITEMS, seed: int = 0, report: Report = silent
 ) -> KnownItems:
     """Draws passages of different documents and encodes questions and answers by the collection's encoder.
 
@@ -111,7 +111,7 @@ def _sentence_and_rest(row: dict[str, Any]) -> tuple[str, str] | None:
     return (sentence, rest) if min(len(sentence), len(rest)) >= _LEAST_CHARACTERS else None
 
 
-def _encoded(searcher: Searcher, answers: list[str], report: Report) -> NDArray[np.float32]:
+def _encoded(searcher: Embedded, answers: list[str], report: Report) -> NDArray[np.float32]:
     """Vectors of the answers, float32 [Q, D]."""
     parts = []
     for start in range(0, len(answers), _ENCODED):

@@ -5,14 +5,14 @@ from numpy.typing import NDArray
 
 from encoder.spectrum.length_bias import LengthReport, SameTextLength, length_bias, same_text_lengths
 from indexer.health.passages import drawn, texts_of
-from indexer.search import Searcher
+from indexer.query.embedded import Embedded
 
 MOST_ROWS = 5_000  # tokenised for the bins
 _COUNTS = (16, 32, 64, 128, 256)  # tokens that the same texts are cut to
 _LEAST_TEXTS = 20
 
 
-def length_report(searcher: Searcher, row_ids: NDArray[np.uint64], *, seed: int = 0) -> LengthReport:
+def length_report(searcher: Embedded, row_ids: NDArray[np.uint64], *, seed: int = 0) -> LengthReport:
     """Measures by the length of the passages in tokens, of at most 5,000 of the rows.
 
     Args:
@@ -31,7 +31,7 @@ def length_report(searcher: Searcher, row_ids: NDArray[np.uint64], *, seed: int 
 
 
 def cut_report(
-    searcher: Searcher, row_ids: NDArray[np.uint64], *, most: int = 100, seed: int = 0
+    searcher: Embedded, row_ids: NDArray[np.uint64], *, most: int = 100, seed: int = 0
 ) -> list[SameTextLength]:
     """Different texts, each cut to several lengths: what length alone does, whatever the texts are about.
 

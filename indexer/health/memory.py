@@ -13,7 +13,7 @@ from encoder.spectrum.slot_clusters import cluster_pool
 from encoder.spectrum.slots import SlotReport, examine_slots
 from indexer.health.passages import drawn, texts_of
 from indexer.progress import JobProgress, Report, silent
-from indexer.search import Searcher
+from indexer.query.embedded import Embedded
 
 MOST_TEXTS = 500
 _ENCODED = 32
@@ -37,7 +37,7 @@ class MemoryLook:
 
 
 def memory_report(
-    searcher: Searcher,
+    searcher: Embedded,
     row_ids: NDArray[np.uint64],
     *,
     most: int = MOST_TEXTS,
@@ -61,7 +61,7 @@ def memory_report(
 
 
 def look_at_memory(
-    searcher: Searcher,
+    searcher: Embedded,
     row_ids: NDArray[np.uint64],
     *,
     most: int = MOST_TEXTS,
@@ -98,7 +98,7 @@ def merged_by_likeness(memory: NDArray[np.floating]) -> tuple[Merged, ...]:
 
 
 def _states(
-    searcher: Searcher, row_ids: NDArray[np.uint64], most: int, seed: int, report: Report
+    searcher: Embedded, row_ids: NDArray[np.uint64], most: int, seed: int, report: Report
 ) -> NDArray[np.float32]:
     """Memory states of passages drawn from rows [N], float32 [n, M, D].
 
