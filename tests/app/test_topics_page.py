@@ -162,8 +162,8 @@ def test_a_picked_topic_is_shown_in_full_and_is_in_the_link(found, open_app):
 def test_the_whole_topic_goes_into_the_tray(found, open_app):
     _, run = found
     test = pressed(open_app("topics", t="2"), "topic_tray")
-    label = next(item.label for item in test.expander if "Tray" in item.label)
-    assert "12 passages" in label
+    labels = [box.proto.popover.label for box in test.get("popover")]
+    assert any("Tray · 12" in label for label in labels)
     assert set(table(test, "how")["how"]) == {f"member of a topic: {run.topics[2].label}"}
 
 
@@ -297,7 +297,7 @@ def test_a_damaged_run_is_a_sentence_and_another_can_be_chosen(found, open_app):
 def test_a_version_that_is_gone_is_a_sentence(found, open_app):
     _, run = found
     test = open_app("topics", ti=run.id, tv="never")
-    assert "have no version 'never'" in text_of(test) and not test.exception
+    assert "The version of the topics of this link, 'never', is gone" in text_of(test) and not test.exception
 
 
 def test_metadata_is_compared_by_value(found, open_app):
