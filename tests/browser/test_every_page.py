@@ -29,5 +29,4 @@ def test_the_shared_link_opens_the_same_in_another_browser(open_page):
     other = open_page(link[link.index("/?") :])
     expect(other.locator(".st-key-chip_filter button").first).to_be_visible()
     expect(other.get_by_role("searchbox", name="Search")).to_have_value("river")
-    other.get_by_test_id("stExpandSidebarButton").click()
-    expect(other.get_by_text("Tray: 2 passages")).to_be_visible()
+    expect(other.get_by_role("button", name="Tray · 2")).to_be_visible()

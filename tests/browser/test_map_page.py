@@ -115,8 +115,7 @@ def test_a_point_by_key_shows_its_passage_and_goes_into_the_tray(open_map):
     canvas(page).focus()
     page.keyboard.press("t")
     page.wait_for_url(re.compile(r"[?&]tr="))
-    page.get_by_test_id("stExpandSidebarButton").click()
-    expect(page.get_by_text("Tray: 1 passage")).to_be_visible()
+    expect(page.get_by_role("button", name="Tray · 1")).to_be_visible()
 
 
 def test_the_list_is_a_way_without_the_mouse(open_map):
