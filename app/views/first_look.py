@@ -74,8 +74,8 @@ def _draw_facts(opened: session.Opened) -> None:
     info = opened.info
     with st.container(border=True, key="facts"):
         documents, passages, volume, encoder = st.columns(4)
-        documents.metric("Documents", count(info["documents"]), help=_told("document"))
-        passages.metric("Passages", count(info["passages"]), help=_told("passage"))
+        documents.metric("Documents", count(info["documents"]), help=esc_md(_told("document")))
+        passages.metric("Passages", count(info["passages"]), help=esc_md(_told("passage")))
         volume.metric("On disk", size(info["bytes"]))
         encoder.metric("Numbers a passage", count(info["dimension"]), help="Length of the encoder's vectors.")
         st.caption(SYNTAX_HELP)

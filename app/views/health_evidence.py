@@ -100,7 +100,7 @@ def draw_ordered(layers: "Sequence[Layer]", sentence: str, key: str) -> None:
             key=key,
             alt=chart_text(chart),
         )
-    st.caption(sentence)
+    st.caption(esc_md(sentence))
 
 
 def _name() -> str:

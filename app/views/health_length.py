@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import health_session, session
 from app.charts import PLOTLY_CONFIG, bar_figure
+from app.display import esc_md
 from app.formats import count
 from app.health_curves import length_layers, length_name, length_sentence
 from app.health_session import is_dark
@@ -133,4 +134,4 @@ def _draw_temperatures(opened: session.Opened) -> None:
         width="content",
         key="health_temperature_table",
     )
-    st.caption(f"{temperature_sentence(found)} {TEMPERATURE_HELP}")
+    st.caption(f"{esc_md(temperature_sentence(found))} {TEMPERATURE_HELP}")

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import session
 from app.charts import PLOTLY_CONFIG
-from app.display import clean_for_display, one_line
+from app.display import clean_for_display, esc_md, one_line
 from app.formats import count, percent, plural
 from app.rows import shorten
 from app.topic_charts import (
@@ -87,7 +87,7 @@ def _choose_measure(place: DeltaGenerator, key: str, offered: list[Measure], exp
         offered,
         key=key,
         format_func=MEASURES.__getitem__,
-        help=explained,
+        help=esc_md(explained),
         on_change=_take,
         args=("measure", key),
     )
