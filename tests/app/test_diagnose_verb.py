@@ -55,7 +55,9 @@ def test_the_verdict_comes_first(capsys, healthy, collapsed):
     assert code == 0 and out.startswith("Healthy: effective rank") and err == ""
     assert "what to do" not in out
     code, out, _ = run(capsys, collapsed)
-    assert code == 0 and out.startswith("Collapsed: 1 direction holds 90% of the variance (healthy: at least ")
+    assert code == 0 and out.startswith(
+        "Collapsed: 1 direction holds 90% of the variance (healthy: at least "
+    )
     assert "the first direction carries 94% (healthy: at most " in out.splitlines()[0]
     assert "what to do:\n  - " in out
 
