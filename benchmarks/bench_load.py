@@ -52,6 +52,7 @@ class Load:
 
 
 def main() -> None:
+    """Measures and prints, or writes, the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--collection", type=Path, metavar="DIR", help="(default: a small one, made)")
     parser.add_argument("--people", type=int, default=20, help="at once, browsers among them (default: 20)")
