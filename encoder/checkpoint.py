@@ -21,6 +21,7 @@ from encoder.memory import MemoryModel
 from encoder.model import Encoder
 from encoder.prompt import TextTokenizer
 from encoder.save import save_encoder
+from encoder.shipped import check_shipped, with_restoring
 from encoder.spec import Spec, parse_spec
 from encoder.weights import (
     ADAPTER_FILES,
@@ -82,14 +83,7 @@ def load_encoder(
     if parsed.kind == "st":
         return load_foreign(parsed.place, name=spec, placement=placement, only_cached=only_cached)
     place = _fetched(parsed, spec, only_cached) if parsed.kind == "hf" else _local(parsed, spec)
-    if (place / FILE_NAME).exists():
-        if parsed.pooling is not None:
-            raise CheckpointError(
-                f"pooling is fixed by {FILE_NAME} and cannot be chosen", spec, "leave out ?pooling="
-            )
-        found = read_checkpoint(place)
-    else:
-        found = _read_bare(place, parsed, spec)
+    found = _read(place, parsed, spec)
     if parsed.layers is not None:
         keep_layers(found.backbone, parsed.layers, where=spec)
     if parsed.temperature is not None:
@@ -106,18 +100,30 @@ def _fetched(parsed: Spec, spec: str, only_cached: bool) -> Path:
 
 def _local(parsed: Spec, spec: str) -> Path:
     place = Path(parsed.place)
+    if parsed.kind == "default":
+        check_shipped(place)
     if place.is_dir():
         return place
-    if parsed.kind == "default":
-        raise CheckpointError(
-            "this installation has no bundled encoder",
-            str(place),
-            "install a released llm2comp, or name an encoder: a directory, hf:org/name or st:org/name",
-        )
     what = "is a file, not a directory" if place.exists() else "does not exist"
     raise CheckpointError(
         f"{spec} {what}", "encoder spec", "give an encoder directory, hf:org/name, st:org/name or default"
     )
+
+
+def _read(place: Path, parsed: Spec, spec: str) -> Checkpoint:
+    is_shipped = parsed.kind == "default"
+    if not is_shipped and not (place / FILE_NAME).exists():
+        return _read_bare(place, parsed, spec)
+    if parsed.pooling is not None:
+        raise CheckpointError(
+            f"pooling is fixed by {FILE_NAME} and cannot be chosen", spec, "leave out ?pooling="
+        )
+    try:
+        return read_checkpoint(place)
+    except CheckpointError as error:
+        if not is_shipped:
+            raise
+        raise with_restoring(error, place) from error
 
 
 def read_checkpoint(directory: str | Path) -> Checkpoint:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from encoder.atomic import sha256_file, sync_file, sync_folder, write_json
 from encoder.config import FILE_NAME, EncoderConfig, write_config
 from encoder.errors import CheckpointError, ConfigError
+from encoder.shipped import write_sums
 from encoder.weights import ADAPTER_FILES, MEMORY_FILE, check_finite, locate_base, quiet_transformers
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -67,6 +68,7 @@ def save_encoder(
             config=config,
             dtype=dtype,
         )
+        write_sums(temporary)
         _put_in_place(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
