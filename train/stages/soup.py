@@ -36,13 +36,17 @@ from train.running.card import versions
 
 # What may differ: it decides no vector, or is compared by what it names.
 _FREE = {"stages", "card", "hybrid_weight", "base.ref", "base.revision", "base.sha256"}
-_FREE_OF_BACKBONE = {"transformers_version", "dtype", "torch_dtype", "_name_or_path"}
+_FREE_OF_BACKBONE = {"transformers_version", "dtype", "torch_dtype", "_name_or_path", "use_cache"}
 _FREE_OF_ADAPTER = {"base_model_name_or_path", "inference_mode", "revision"}
 _INEXACT = ("use_dora", "use_rslora")  # what they add is no product times alpha / rank
 
 
 def average_encoders(
-    directories: Sequence[str | Path], out: str | Path, weights: Sequence[float] | None = None
+    directories: Sequence[str | Path],
+    out: str | Path,
+    weights: Sequence[float] | None = None,
+    *,
+    dtype: str = "float32",
 ) -> None:
     """Writes an encoder directory whose weights are the mean of those of others.
 
@@ -56,6 +60,8 @@ def average_encoders(
         directories: encoder directories.
         out: created; an encoder directory that is already there is replaced in one step.
         weights: of the mean, above 0, as many as directories; None for equal ones. Only their ratios count.
+        dtype: of the stored backbone weights: "float32", "float16" or "bfloat16"; the mean is made in float32. An
+            adapter stays in float32.
 
     Raises:
         CheckpointError: a directory is damaged, or differs from the first in shape, base, adapter or tokenizer.
@@ -76,6 +82,7 @@ def average_encoders(
         memory=memory_MD["memory"],
         tokenizer=read_tokenizer(places[0], as_stored=True),
         config=_config(places[0], configs, shares, Path(out)),
+        dtype=dtype,
     )
 
 

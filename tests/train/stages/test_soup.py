@@ -87,6 +87,13 @@ def test_whole_backbones_are_averaged(tmp_path, whole, weights):
     assert np.isfinite(vectors).all()
 
 
+def test_an_encoder_and_what_a_trainer_made_of_it_are_averaged(tmp_path, whole):
+    """Training writes `use_cache: false` into the backbone's config; that decides no vector."""
+    trained = _save(tmp_path / "trained", seed=7, use_cache=False)
+    average_encoders([whole[0], trained], tmp_path / "soup")
+    _assert_mean(tmp_path / "soup", [whole[0], trained], [1, 1])
+
+
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_what_adapters_add_is_averaged(tmp_path, adapted, weights):
     average_encoders(adapted, tmp_path / "deeper" / "soup", weights)
