@@ -9,11 +9,15 @@ Nothing is an error here: an open quote ends with the text, lone signs are skipp
 nothing. Words that the index leaves out (the, of, ...) find nothing by themselves either; inside a phrase any word may
 stand in their place. OR is written in capitals; between plain words it changes nothing. A word of several parts
 (state-of-the-art) must or must not occur as a phrase.
+
+In a long text, a pasted paragraph say, quotes cite: beside more than 16 plain words a phrase without a sign or OR demands
+nothing, and its words count as the others do. A phrase that stands alone is demanded however long it is.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 
 MAX_TERMS = 256  # distinct terms of a query; later ones are left out
 MAX_PHRASE_WORDS = 64
+# Plain words beside which a quote is still a demand. In natural texts quotes cite, and to demand what they hold loses
+# right answers (docs/decisions.md); short queries are left to their authors.
+MOST_WORDS_BESIDE_PHRASES = 16
 _MAX_WORD = 200  # the index holds no word above 40 characters, so a longer one finds nothing either way
 _TERM = re.compile(r"(?<!\S)(?P<sign>[+-]?)[\"“”„](?P<phrase>[^\"“”„]*)[\"“”„]?|(?<!\S)(?P<word>\S+)|\S+")
 _PARTS = re.compile(r"\w+")
@@ -83,7 +90,10 @@ def parse_keywords(text: str) -> KeywordQuery:
     words: dict[Term, None] = {}
     required: dict[tuple[Term, ...], None] = {}
     excluded: dict[Term, None] = {}
+    is_prose = _is_prose(text)
     for group in _groups(text):
+        if is_prose and len(group) == 1 and group[0][1].is_phrase and not group[0][0]:
+            group = [("", Term(word)) for word in group[0][1].text.split() if _PARTS.search(word)]
         wanted = tuple(dict.fromkeys(term for sign, term in group if sign != "-"))
         excluded |= dict.fromkeys(term for sign, term in group if sign == "-")
         if any(sign == "+" or (term.is_phrase and not sign) for sign, term in group):
@@ -124,6 +134,12 @@ def to_lance_query(query: KeywordQuery, column: str) -> "FullTextQuery | None":
         clauses.append((Occur.SHOULD, words))
     clauses += [(Occur.MUST_NOT, part) for part in query.excluded_queries(column)]
     return clauses[0][1] if len(clauses) == 1 else BooleanQuery(clauses)
+
+
+def _is_prose(text: str) -> bool:
+    """Whether the plain words outside of quotes are those of a text rather than of a query."""
+    plain = (found for found in _TERM.finditer(text) if found["word"] and found["word"][0] not in "+-")
+    return sum(1 for _ in islice(plain, MOST_WORDS_BESIDE_PHRASES + 1)) > MOST_WORDS_BESIDE_PHRASES
 
 
 def _groups(text: str) -> Iterator[list[tuple[str, Term]]]:

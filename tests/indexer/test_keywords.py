@@ -125,6 +125,33 @@ def test_the_constraints_alone_rule_out_the_same_passages(dataset, text):
     assert sorted(left) == found(dataset, text)
 
 
+_PARAGRAPH = " ".join(f"word{n}" for n in range(16))
+
+
+@pytest.mark.parametrize(
+    ("text", "rules_out"),
+    [
+        (f'{_PARAGRAPH} "lazy brown"', True),  # 16 words: a demand still
+        (f'{_PARAGRAPH} more "lazy brown"', False),
+        (f"{_PARAGRAPH} more „lazy brown“", False),
+        (f'{_PARAGRAPH} more +"lazy brown"', True),
+        (f"{_PARAGRAPH} more +lazy", True),
+        (f'{_PARAGRAPH} more -"lazy brown"', True),
+        (f'{_PARAGRAPH} more "lazy brown" OR "quick brown"', True),
+        (f'"{_PARAGRAPH} more words in one phrase"', True),
+    ],
+)
+def test_in_a_long_text_quotes_cite(text, rules_out):
+    assert parse_keywords(text).is_constrained == rules_out
+
+
+def test_cited_words_count_as_the_others(dataset):
+    cited = parse_keywords(f'{_PARAGRAPH} more "lazy brown"')
+    assert set(cited.words) == set(parse_keywords(f"{_PARAGRAPH} more lazy brown").words)
+    assert not cited.required
+    assert found(dataset, f'{_PARAGRAPH} more "lazy brown"') == found(dataset, "lazy brown")
+
+
 def test_the_words_to_mark_leave_out_what_is_excluded():
     assert query_words('Fox "quick brown" -dog state-of-the-art FOX') == [
         "FOX", "state", "of", "the", "art", "quick", "brown",
