@@ -8,6 +8,7 @@ import io
 import json
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from encoder.checkpoint import Checkpoint, assemble_encoder, save_encoder
 from encoder.config import EncoderConfig
 from encoder.memory import MemoryModel
 from encoder.prompt import TextTokenizer
-from train.distillation.claims import TABLE, VECTORS, VOCABULARY, claim, data_sha256, model_directory
+from train.distillation.claims import PAIRS, TABLE, VECTORS, VOCABULARY, claim, data_sha256, model_directory
 from train.distillation.distil import distil, held_out_cosine
 from train.distillation.hybrid import bm25_scores, draw_pairs, tune_weight
 from train.distillation.lessons import Lessons, project, read_lessons, split_lessons
 from train.distillation.material import read_material, read_pairs
+from train.distillation.partners import Pair, Partners, members, read_members, split_pairs
 from train.distillation.recipe import Recipe, TeacherConfig
 from train.distillation.student import new_student
 from train.distillation.teacher import Teacher, write_vectors
@@ -36,6 +38,7 @@ from train.distillation.token_table import fit_table, main_directions, mean_vect
 from train.distillation.vocabulary import frequent_tokens, keep_tokens
 
 Note = Callable[[str], None]
+_WATCHED_PAIRS = 500  # of those held out, for the log
 
 
 def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) -> None:
@@ -59,6 +62,7 @@ def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) 
     teacher = _load_teacher(recipe.teacher)
     tokenizer, kept_W = _tokenizer(recipe, teacher, work)
     plain = TextTokenizer(tokenizer.backend_tokenizer, tokenizer.bos_token_id)
+    partners, unseen = _partners(recipe, data, work, plain, note)
     lessons = read_lessons(
         work / VECTORS, plain, texts=recipe.material.texts, longest=recipe.student.max_tokens
     )
@@ -68,13 +72,15 @@ def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) 
         student = _start_with_layers(recipe, teacher, kept_W, lessons)
     else:
         table_VD, held_out, lessons = _fit(recipe, teacher, kept_W, held_out, lessons, work / TABLE, note)
+        if partners is not None:
+            directions = load_file(work / TABLE)["directions"].numpy()
+            partners = replace(partners, lessons=project(partners.lessons, directions))
         student = _start_with_tokens(recipe, table_VD)
-    distil(student, lessons, held_out, recipe.distil, work)
+    distil(student, lessons, held_out, recipe.distil, work, partners=partners)
     note(f"student {held_out_cosine(student, held_out)}")
     config = _describe(recipe, data, held_out, student)
-    weight, gains = _hybrid_weight(
-        recipe, Checkpoint(copy.deepcopy(student.backbone), student.memory.detach(), tokenizer, config), data
-    )
+    parts = Checkpoint(copy.deepcopy(student.backbone), student.memory.detach(), tokenizer, config)
+    weight, gains = _hybrid_weight(recipe, parts, unseen)
     write_json(work / "hybrid.json", gains)
     note(f"hybrid weight {weight}")
     config = EncoderConfig(**{**config.__dict__, "hybrid_weight": weight})
@@ -157,6 +163,24 @@ def _start_with_tokens(recipe: Recipe, table_VD: torch.Tensor) -> MemoryModel:
     )
 
 
+def _partners(
+    recipe: Recipe, data: Path, work: Path, tokenizer: TextTokenizer, note: Note
+) -> tuple[Partners | None, list[Pair]]:
+    """What is learnt from pairs, None for nothing, and the pairs that are not learnt from."""
+    pairs = list(read_pairs(data))
+    if not recipe.pairs.most:
+        return None, pairs
+    learnt, unseen = split_pairs(pairs, recipe.pairs)
+    note(f"teacher vectors of {len(learnt)} pairs")
+    material, longest = members(learnt), recipe.student.max_tokens
+    write_vectors(
+        material, work / PAIRS, _teacher_arguments(recipe.teacher), processes=recipe.teacher.processes
+    )
+    lessons = read_lessons(work / PAIRS, tokenizer, texts=len(material.texts), longest=longest)
+    held_out = read_members(unseen[:_WATCHED_PAIRS], tokenizer, longest=longest)
+    return Partners(lessons, held_out, recipe.pairs), unseen
+
+
 def _compute_vectors(recipe: Recipe, data: Path, work: Path, note: Note) -> None:
     """Leaves the teacher's vectors in `work`, unless all are there."""
     material = read_material(
@@ -217,7 +241,8 @@ def _describe(recipe: Recipe, data: Path, held_out: Lessons, student: MemoryMode
     digest = data_sha256(data)
     origin = {"data": digest, "versions": versions}
     table = {"stage": "table", "objective": "mean of tokens to teacher", "steps": recipe.table.steps}
-    layers = {"stage": "distil", "objective": "cosine to teacher", "steps": recipe.distil.steps}
+    objective = "cosine to teacher, and pairs" if recipe.pairs.most else "cosine to teacher"
+    layers = {"stage": "distil", "objective": objective, "steps": recipe.distil.steps}
     stages: tuple[dict[str, Any], ...] = (
         {**layers, "start": recipe.student.start, "seed": recipe.distil.seed, **origin},
     )
@@ -232,10 +257,10 @@ def _describe(recipe: Recipe, data: Path, held_out: Lessons, student: MemoryMode
     )
 
 
-def _hybrid_weight(recipe: Recipe, parts: Checkpoint, data: Path) -> tuple[float, dict[float, float]]:
+def _hybrid_weight(recipe: Recipe, parts: Checkpoint, pairs: list[Pair]) -> tuple[float, dict[float, float]]:
     """The tuned weight and the scores of all that were tried."""
     queries, documents = draw_pairs(
-        list(read_pairs(data)),
+        pairs,
         queries=recipe.hybrid.queries,
         documents=recipe.hybrid.documents,
         seed=recipe.hybrid.seed,

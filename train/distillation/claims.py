@@ -11,6 +11,7 @@ from train.distillation.distil import STATE
 from train.distillation.recipe import Recipe, TeacherConfig
 
 VECTORS = "vectors"
+PAIRS = "pairs"  # teacher vectors of pairs
 VOCABULARY = "vocabulary.npy"
 TABLE = "table.safetensors"
 
@@ -66,21 +67,25 @@ def _settings(recipe: Recipe, data: Path) -> dict[str, dict[str, Any]]:
     """
     parts = {
         f"{part}.{key}": value
-        for part in ("material", "teacher", "student", "table", "distil")
+        for part in ("material", "teacher", "student", "table", "distil", "pairs")
         for key, value in asdict(getattr(recipe, part)).items()
     }
     teacher = sha256_file(model_directory(recipe.teacher) / "model.safetensors")
     vectors = {"teacher": teacher, "data": data_sha256(data)}
     vectors |= _pick(parts, "teacher.max_tokens", "teacher.bfloat16", "material.long_share", "material.seed")
+    pairs = {"teacher": teacher, "data": vectors["data"]}
+    pairs |= _pick(parts, "teacher.max_tokens", "teacher.bfloat16", "pairs.held_out", "pairs.seed")
     vocabulary = vectors | _pick(parts, "material.texts", "student.vocabulary")
     table = vocabulary | _pick(parts, "material.held_out", "student.width", "student.max_tokens")
     table |= {key: value for key, value in parts.items() if key.startswith("table.")}
     state = vocabulary if recipe.student.has_teacher_layers else table
     state = state | {key: value for key, value in parts.items() if key.startswith(("student.", "distil."))}
     state |= _pick(parts, "material.held_out")
+    state |= {key: value for key, value in parts.items() if recipe.pairs.most and key.startswith("pairs.")}
     del state["distil.steps"]
     found = {VECTORS: vectors}
     found |= {VOCABULARY: vocabulary} if recipe.student.vocabulary else {}
+    found |= {PAIRS: pairs} if recipe.pairs.most else {}
     found |= {} if recipe.student.has_teacher_layers else {TABLE: table}
     return found | {STATE: state}
 

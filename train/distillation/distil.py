@@ -6,12 +6,14 @@ numpy, and a step is five lines. Shapes: B texts in a batch, T tokens, D numbers
 
 import json
 import time
-from itertools import islice
+from collections.abc import Iterator
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -20,6 +22,7 @@ from encoder.errors import ConfigError
 from encoder.memory import MemoryModel
 from encoder.pooling import normalise, pool_memory
 from train.distillation.lessons import Lessons, batches
+from train.distillation.partners import Partners, found_first
 from train.distillation.recipe import DistilConfig
 
 STATE = "state.safetensors"
@@ -28,7 +31,13 @@ _REGRESSION_WEIGHT = 5.0
 
 
 def distil(
-    student: MemoryModel, lessons: Lessons, held_out: Lessons, schedule: DistilConfig, run: Path
+    student: MemoryModel,
+    lessons: Lessons,
+    held_out: Lessons,
+    schedule: DistilConfig,
+    run: Path,
+    *,
+    partners: Partners | None = None,
 ) -> None:
     """Trains a student in place until the schedule's last step.
 
@@ -39,6 +48,7 @@ def distil(
         schedule: the rate falls linearly to 0 at its end.
         run: holds the state to go on with, and the log; created. It belongs to these arguments: only the
             schedule's last step may be another than when it began.
+        partners: pairs to learn from beside the lessons; None for none.
 
     Raises:
         ConfigError: the run has gone beyond the schedule's last step.
@@ -49,47 +59,61 @@ def distil(
     if first > schedule.steps:
         message = f"The run has done {first} steps, the recipe ends at {schedule.steps}."
         raise ConfigError(message, str(run / STATE), "raise distil.steps, or name another --work folder")
-    stream = batches(
-        lessons,
-        budget_tokens=schedule.batch_tokens,
-        extra_tokens=student.n_memory,
-        long_share=schedule.long_share,
-        seed=schedule.seed,
-    )
+    stream = _mixed_batches(lessons, partners, schedule, student.n_memory)
     forward = torch.compile(student, dynamic=True) if schedule.compile else student
     begin, tokens, losses = time.monotonic(), 0, []
-    for step, texts in enumerate(islice(stream, first, schedule.steps), first):
-        ids_BT = torch.from_numpy(lessons.rows(texts))
-        target_BD = torch.from_numpy(lessons.targets[texts].astype(np.float32))
+    for step, (texts, is_paired) in enumerate(islice(stream, first, schedule.steps), first):
+        source = partners.lessons if partners is not None and is_paired else lessons
         _set_rates(optimizer, schedule, step)
-        losses.append(_step(forward, student, optimizer, ids_BT, target_BD, autocast=schedule.autocast))
-        tokens += ids_BT.numel()
+        vectors_BD = _vectors(forward, source, texts, autocast=schedule.autocast)
+        target_BD = torch.from_numpy(source.targets[texts].astype(np.float32))
+        loss = _REGRESSION_WEIGHT * (1 - (vectors_BD * target_BD).sum(-1)).mean()
+        if partners is not None and is_paired:
+            loss = loss + partners.config.weight * partners.loss(vectors_BD, texts, step)
+        _descend(optimizer, student, loss)
+        losses.append(float(loss.detach()))
+        tokens += len(texts) * int(source.lengths[texts].min())
         if (step + 1) % schedule.checkpoint_steps == 0 or step + 1 == schedule.steps:
             _store(student, optimizer, run / STATE, step + 1)
             entry = {"step": step + 1, "loss": float(np.mean(losses)), "seconds": time.monotonic() - begin}
             entry |= {"tokens": tokens, **held_out_cosine(student, held_out, autocast=schedule.autocast)}
+            if partners is not None and len(partners.held_out):
+                vectors_ND = student_vectors(student, partners.held_out, autocast=schedule.autocast)
+                entry["held_out_found_first"] = found_first(vectors_ND)
             _log(run / _LOG, entry)
             losses = []
 
 
-def _step(
-    forward: Any,
-    student: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    ids_BT: Tensor,
-    target_BD: Tensor,
-    *,
-    autocast: bool,
-) -> float:
+def _mixed_batches(
+    lessons: Lessons, partners: Partners | None, schedule: DistilConfig, n_memory: int
+) -> Iterator[tuple[NDArray[np.int64], bool]]:
+    """Numbers of texts, and whether they are members of pairs and not lessons, without end."""
+    budget = {"budget_tokens": schedule.batch_tokens, "extra_tokens": n_memory}
+    stream = batches(lessons, **budget, long_share=schedule.long_share, seed=schedule.seed)
+    if partners is None:
+        yield from zip(stream, repeat(False))
+        return
+    seed = partners.config.seed
+    paired = batches(partners.lessons, **budget, long_share=schedule.long_share, seed=seed)
+    generator = np.random.default_rng((schedule.seed, seed))
+    while True:
+        is_paired = bool(generator.random() < partners.config.share)
+        yield next(paired if is_paired else stream), is_paired
+
+
+def _vectors(forward: Any, lessons: Lessons, texts: NDArray[np.int64], *, autocast: bool) -> Tensor:
+    """Unit rows [B, D] of texts cut to the shortest of them, with a graph."""
+    ids_BT = torch.from_numpy(lessons.rows(texts))
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         memory_BMD = forward(ids_BT, torch.ones_like(ids_BT))
-    vectors_BD = normalise(pool_memory(memory_BMD))
-    loss = _REGRESSION_WEIGHT * (1 - (vectors_BD * target_BD).sum(-1)).mean()
+    return normalise(pool_memory(memory_BMD))
+
+
+def _descend(optimizer: torch.optim.Optimizer, student: nn.Module, loss: Tensor) -> None:
     optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(student.parameters(), 1.0)
     optimizer.step()
-    return float(loss.detach())
 
 
 def held_out_cosine(student: MemoryModel, lessons: Lessons, *, autocast: bool = False) -> dict[str, float]:
@@ -100,7 +124,15 @@ def held_out_cosine(student: MemoryModel, lessons: Lessons, *, autocast: bool = 
         lessons: N texts, at least one; a kind that does not occur is left out of the result.
         autocast: compute in bfloat16.
     """
-    cosine_N = np.empty(len(lessons), np.float32)
+    vectors_ND = student_vectors(student, lessons, autocast=autocast)
+    cosine_N = (vectors_ND * lessons.targets).sum(-1)
+    kinds = {"held_out_short": ~lessons.is_long, "held_out_long": lessons.is_long}
+    return {name: float(cosine_N[rows].mean()) for name, rows in kinds.items() if rows.any()}
+
+
+def student_vectors(student: MemoryModel, lessons: Lessons, *, autocast: bool) -> NDArray[np.float32]:
+    """Unit rows [N, D] float32 of whole texts, in their order."""
+    vectors_ND = np.empty((len(lessons), student.dimension), np.float32)
     order = np.argsort(lessons.lengths, kind="stable")
     for texts in np.array_split(order, max(1, len(order) // 64)):
         length = int(lessons.lengths[texts].max())
@@ -108,10 +140,8 @@ def held_out_cosine(student: MemoryModel, lessons: Lessons, *, autocast: bool = 
         mask_BT = torch.from_numpy(np.arange(length) < lessons.lengths[texts][:, None])
         ids_BT = torch.from_numpy(lessons.ids[place].astype(np.int64))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            vectors_BD = normalise(pool_memory(student(ids_BT, mask_BT)))
-        cosine_N[texts] = (vectors_BD.numpy() * lessons.targets[texts]).sum(-1)
-    kinds = {"held_out_short": ~lessons.is_long, "held_out_long": lessons.is_long}
-    return {name: float(cosine_N[rows].mean()) for name, rows in kinds.items() if rows.any()}
+            vectors_ND[texts] = normalise(pool_memory(student(ids_BT, mask_BT))).numpy()
+    return vectors_ND
 
 
 def _new_optimizer(student: MemoryModel, schedule: DistilConfig) -> torch.optim.Optimizer:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from encoder.errors import InputError
 from encoder.prompt import TextTokenizer
+from train.distillation.material import Material
 
 _WINDOW_TEXTS = 16384  # sorted by length within such a draw, so that a batch loses few tokens to its cut
 
@@ -67,12 +68,27 @@ def read_lessons(vectors: Path, tokenizer: TextTokenizer, *, texts: int, longest
         raise InputError("There are no teacher vectors.", str(vectors), "set material.texts above 0")
     targets = np.concatenate(shards)[:texts]
     table = pq.read_table(vectors / "texts.parquet").slice(0, len(targets))
-    rows = tokenizer.ids(table["text"].to_pylist(), longest=longest).ids
-    kept = np.array([len(row) > 0 for row in rows])  # a text of nothing but control characters has no token
+    material = Material(table["text"].to_pylist(), table["is_long"].to_pylist())
+    return to_lessons(tokenizer, material, targets, longest=longest)
+
+
+def to_lessons(
+    tokenizer: TextTokenizer, material: Material, targets: NDArray[np.float16], *, longest: int | None
+) -> Lessons:
+    """Texts with their targets [N, D] float16; those without a token (nothing but control characters) are left out.
+
+    Args:
+        tokenizer: the student's; its BOS, where it has one, comes before every text.
+        material: N texts.
+        targets: unit rows.
+        longest: most tokens kept of each text, BOS not counted; None for all.
+    """
+    rows = tokenizer.ids(material.texts, longest=longest).ids
+    kept = np.array([len(row) > 0 for row in rows], bool)
     rows = [np.concatenate([tokenizer.bos, row]) for row in rows if len(row)]
-    start, targets = np.cumsum([0] + [len(row) for row in rows]), targets[kept]
-    is_long = np.array(table["is_long"].to_pylist(), bool)[kept]
-    return Lessons(np.concatenate(rows).astype(np.int32), start, targets, is_long)
+    start = np.cumsum([0] + [len(row) for row in rows])
+    ids = np.concatenate([np.empty(0, np.int64), *rows]).astype(np.int32)
+    return Lessons(ids, start, targets[kept], np.array(material.is_long, bool)[kept])
 
 
 def project(lessons: Lessons, directions: NDArray[np.float32]) -> Lessons:

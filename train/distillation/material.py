@@ -29,6 +29,11 @@ def split_sentences(text: str) -> list[str]:
     return [part for part in parts if _SHORTEST <= len(part) <= _LONGEST_SENTENCE]
 
 
+def is_long(text: str) -> bool:
+    """Whether a text counts as a paragraph: it is longer than the longest sentence taken."""
+    return len(text) > _LONGEST_SENTENCE
+
+
 def read_material(folder: Path, *, texts: int, long_share: float, seed: int) -> Material:
     """Draws texts from every parquet file of a folder.
 
@@ -47,7 +52,7 @@ def read_material(folder: Path, *, texts: int, long_share: float, seed: int) -> 
     """
     kinds: tuple[set[str], set[str]] = (set(), set())
     for text in _read_texts(folder):
-        if len(text) > _LONGEST_SENTENCE:
+        if is_long(text):
             kinds[True].add(text)
             kinds[False].update(split_sentences(text))
         elif text.strip():
@@ -78,9 +83,9 @@ def _interleave(
 ) -> Material:
     material = Material([], [])
     while len(material.texts) < texts and (short or long):
-        is_long = not short or (bool(long) and generator.random() < long_share)
-        material.texts.append((long if is_long else short).pop())
-        material.is_long.append(is_long)
+        takes_long = not short or (bool(long) and generator.random() < long_share)
+        material.texts.append((long if takes_long else short).pop())
+        material.is_long.append(takes_long)
     return material
 
 

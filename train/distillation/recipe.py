@@ -76,11 +76,29 @@ class DistilConfig:
 
 
 @dataclass(frozen=True)
+class PairsConfig:
+    """Stage 3 beside stage B: pairs whose members shall find each other among the teacher's vectors."""
+
+    most: int = 0  # pairs drawn; 0: none are learnt from
+    held_out: int = 10000  # not learnt from; the weight of hybrid search is found on them
+    share: float = 0.5  # of the batches
+    weight: float = 0.2  # of the cross-entropy, beside 5 x (1 - cosine) to the own teacher vector
+    temperature: float = 0.05
+    candidates: int = 8192  # partners of other pairs drawn in each step
+    near: float = (
+        0.92  # candidates with a higher cosine to the partner count as the same text, and are left out
+    )
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class HybridConfig:
     """How the weight of the dense part in hybrid search is found."""
 
     queries: int = 4000  # anchors of pairs
-    documents: int = 10000  # their positives, and those of other pairs
+    documents: int = (
+        10000  # their positives, and those of other pairs; all of pairs that were not learnt from
+    )
     seed: int = 0
 
 
@@ -93,5 +111,6 @@ class Recipe:
     table: TableConfig = field(default_factory=TableConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
     hybrid: HybridConfig = field(default_factory=HybridConfig)
     card: dict[str, Any] = field(default_factory=dict)  # goes into the encoder as it stands

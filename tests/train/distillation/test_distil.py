@@ -14,10 +14,12 @@ from train.distillation import claims
 from train.distillation.bundled import make_encoder
 from train.distillation.distil import distil, held_out_cosine
 from train.distillation.lessons import Lessons, split_lessons
+from train.distillation.partners import Partners
 from train.distillation.recipe import (
     DistilConfig,
     HybridConfig,
     MaterialConfig,
+    PairsConfig,
     Recipe,
     StudentConfig,
     TableConfig,
@@ -70,12 +72,13 @@ class _Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("autocast", [False, True])
-def test_a_resumed_run_equals_an_uninterrupted_one(parts, tmp_path, monkeypatch, autocast):
+@pytest.mark.parametrize(("autocast", "is_paired"), [(False, False), (True, False), (False, True)])
+def test_a_resumed_run_equals_an_uninterrupted_one(parts, tmp_path, monkeypatch, autocast, is_paired):
     student, lessons, held_out = parts
     begin = {name: weight.clone() for name, weight in student.state_dict().items()}
     schedule = replace(_SCHEDULE, autocast=autocast)
-    distil(student, lessons, held_out, schedule, tmp_path / "whole")
+    partners = Partners(lessons, held_out, PairsConfig(candidates=50)) if is_paired else None
+    distil(student, lessons, held_out, schedule, tmp_path / "whole", partners=partners)
     whole = {name: weight.clone() for name, weight in student.state_dict().items()}
 
     student.load_state_dict(begin)
@@ -89,10 +92,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(parts, tmp_path, monkeypatch,
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", stop_later)
     with pytest.raises(_Stopped):
-        distil(student, lessons, held_out, schedule, tmp_path / "cut")
+        distil(student, lessons, held_out, schedule, tmp_path / "cut", partners=partners)
     monkeypatch.undo()
     student.load_state_dict(begin)  # another process would begin with fresh weights
-    distil(student, lessons, held_out, schedule, tmp_path / "cut")
+    distil(student, lessons, held_out, schedule, tmp_path / "cut", partners=partners)
     assert [entry["step"] for entry in _log(tmp_path / "cut")] == [10, 20, 30]
     assert all(torch.equal(weight, whole[name]) for name, weight in student.state_dict().items())
 
@@ -168,6 +171,21 @@ def test_a_recipe_may_start_with_the_teachers_layers(recipe, data_directory, tmp
     assert len(np.load(tmp_path / "work" / "vocabulary.npy")) == 90
     assert [(stage["stage"], stage["start"]) for stage in after.config.stages] == [("distil", "teacher")]
     assert after.config.card["held_out_short"] > before.config.card["held_out_short"]
+
+
+def test_a_recipe_may_learn_from_pairs(recipe, data_directory, tmp_path):
+    pairs = PairsConfig(most=50, held_out=20, share=0.5, weight=0.2, candidates=30)
+    paired = replace(recipe, pairs=pairs, distil=replace(recipe.distil, steps=40))
+    notes: list[str] = []
+    make_encoder(paired, data_directory, tmp_path / "work", tmp_path / "out", notes.append)
+    log = _log(tmp_path / "work")
+    assert all(0 <= entry["held_out_found_first"] <= 1 for entry in log)
+    assert len(np.load(tmp_path / "work" / "pairs" / "vectors_00000.npy")) % 2 == 0
+    encoder = load_encoder(str(tmp_path / "out"), dtype="float32")
+    assert encoder.config.stages[-1]["objective"] == "cosine to teacher, and pairs"
+    other = replace(paired, pairs=replace(pairs, weight=0.3))
+    with pytest.raises(ConfigError, match=r"made with another pairs\.weight"):
+        make_encoder(other, data_directory, tmp_path / "work", tmp_path / "out", notes.append)
 
 
 @pytest.fixture
