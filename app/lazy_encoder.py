@@ -7,6 +7,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from encoder.stats import EncodingStats
+
 _LOADED_ENCODERS = 2
 
 
@@ -25,13 +27,15 @@ class LazyEncoder:
         """That of the collection; the loaded encoder's own is compared with it before it is used."""
         return self._collection.settings.encoder_fingerprint
 
-    def encode_query(self, texts: Sequence[str], *, instruction: str | None = None) -> NDArray[np.float32]:
+    def encode_query(
+        self, texts: Sequence[str], *, instruction: str | None = None, stats: EncodingStats | None = None
+    ) -> NDArray[np.float32]:
         """Unit rows for queries, float32 [N, D].
 
         Raises:
             Llm2CompError: the encoder is missing, damaged, or another one by now.
         """
-        return self._loaded().encode_query(texts, instruction=instruction)
+        return self._loaded().encode_query(texts, instruction=instruction, stats=stats)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loaded(), name)

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.stats import EncodingStats
+
 # Called with (texts done, texts in all, tokens done) as a long call goes on.
 Progress = Callable[[int, int, int], None]
 
@@ -51,12 +53,18 @@ class Embedder(Protocol):
         """
         ...
 
-    def encode_query(self, texts: Sequence[str], *, instruction: str | None = None) -> NDArray[np.float32]:
-        """Unit rows for queries, float32 [N, D]."""
+    def encode_query(
+        self, texts: Sequence[str], *, instruction: str | None = None, stats: EncodingStats | None = None
+    ) -> NDArray[np.float32]:
+        """Unit rows for queries, float32 [N, D]; what was cut or unknown is added to `stats`."""
         ...
 
     def encode_document(
-        self, texts: Sequence[str], *, progress: Progress | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        progress: Progress | None = None,
+        stats: EncodingStats | None = None,
     ) -> NDArray[np.float32]:
-        """Unit rows for documents in the order given, float32 [N, D]."""
+        """Unit rows for documents in the order given, float32 [N, D]; `stats` as for queries."""
         ...

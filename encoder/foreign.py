@@ -188,10 +188,11 @@ class ForeignEncoder:
         budget = batch_tokens or self._placement.batch_tokens
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         done = tokens = 0
+        first = stats.texts
         for start in range(0, len(texts), _WINDOW_TEXTS):
             window = [replace_surrogates(text) for text in texts[start : start + _WINDOW_TEXTS]]
             found = self._tokenizer.ids(window, prefix=prefix, longest=self.max_tokens)
-            stats.truncated += found.truncated
+            stats.count_cuts(found, first + start)
             for rows in cut_batches(found.length, budget):
                 vectors[start + rows] = self._forward([window[row] for row in rows], role, prefix)
                 batch_size = int(found.length[rows].sum())

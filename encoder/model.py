@@ -208,12 +208,13 @@ class Encoder:
         width = (self.n_memory, self.dimension) if forward == self._memory_states else (self.dimension,)
         vectors = np.empty((len(texts), *width), dtype=np.float32)
         done = tokens = 0
+        first = stats.texts
         for start in range(0, len(texts), _WINDOW_TEXTS):
             window = texts[start : start + _WINDOW_TEXTS]
             if framing.tidy is not None:
                 window = [framing.tidy(text) for text in window]
             found = self._tokenizer.ids(window, prefix=framing.prefix, longest=self._room(framing))
-            stats.truncated += found.truncated
+            stats.count_cuts(found, first + start)
             for rows, states in self._batches(found.ids, found.length, framing, forward, batch_tokens):
                 vectors[start + rows] = states.float().cpu().numpy()
                 batch_size = int(found.length[rows].sum())

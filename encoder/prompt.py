@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from encoder.errors import InputError
+from encoder.unknown import unknown_tokens
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Its results hold every token as a string, about 150 bytes each, so only so much text goes in at once.
@@ -29,6 +30,7 @@ class Tokens:
     ids: list[NDArray[np.int64]]  # one [T] array a text
     length: NDArray[np.int64]  # [N] tokens kept of each text
     truncated: int  # texts that lost tokens
+    unknown: NDArray[np.int64]  # [N] tokens kept that tell the encoder nothing, see `encoder.unknown`
 
 
 class TextTokenizer:
@@ -45,6 +47,7 @@ class TextTokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = True
+        self._unknown_V = unknown_tokens(self._backend)
         self.bos: tuple[int, ...] = () if bos_id is None else (bos_id,)
         self.sha256 = hashlib.sha256(f"{bos_id}\n{description}".encode()).hexdigest()
 
@@ -74,7 +77,15 @@ class TextTokenizer:
             for ids in found:
                 truncated += longest is not None and len(ids) > longest
                 rows.append(np.array(ids[:longest], dtype=np.int64))
-        return Tokens(rows, np.array([len(row) for row in rows], dtype=np.int64), truncated)
+        length = np.array([len(row) for row in rows], dtype=np.int64)
+        return Tokens(rows, length, truncated, self._count_unknown(rows))
+
+    def _count_unknown(self, rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """How many ids of each row [T] tell nothing, int64 [N]."""
+        if self._unknown_V is None:
+            return np.zeros(len(rows), np.int64)
+        counts = (np.count_nonzero(self._unknown_V[row]) for row in rows)
+        return np.fromiter(counts, np.int64, len(rows))
 
     def _first_ids(self, text: str, longest: int | None) -> list[int]:
         """The ids of a text, at least `longest` + 1 of them where there are so many."""

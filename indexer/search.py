@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from encoder.embedder import Embedder
 from encoder.errors import CollectionError, IndexMismatchError, InputError
+from encoder.stats import EncodingStats
 from indexer.collection import Collection
 from indexer.documents import Document
 from indexer.hits import Hit, Mode, SearchResult
@@ -223,14 +225,14 @@ class Searcher:
         clock = Clock()
         with clock.step("filter"):  # first: a mistake in it need not wait for the encoder
             scope = make_scope(snapshot, wish.where, wish.within, self._columns)
-        encode = None
+        encode, stats = None, EncodingStats()
         if any(needs_vector(query, wish.mode) for query in queries):
             with clock.step("load"):
                 embedder = self.embedder
             snapshot.collection.check_encoder(embedder)
-            encode = embedder.encode_query
+            encode = partial(embedder.encode_query, stats=stats)
         with clock.step("encode"):
-            asked = ask(snapshot, queries, mode=wish.mode, encode=encode)
+            asked = ask(snapshot, queries, mode=wish.mode, encode=encode, stats=stats)
         results = []
         for one in asked:
             timed = clock.share(len(queries))

@@ -17,6 +17,8 @@ _EXAMPLES = """
 llm2comp index articles.csv --into articles
 llm2comp index 'reports/*.parquet' --into all-reports --text body --title headline --id report_id
 """
+# A smaller share is not worth a line.
+_NOTABLE = 0.01
 
 
 def add_parser(subparsers: Any) -> None:
@@ -220,8 +222,21 @@ def _show(args: argparse.Namespace, collection: "Collection", source: "Source", 
             f"encoder); "
             f"version {done.version} published"
         )
+        lines += unknown_writing(done.unknown, done.passages)
     else:
         lines.append(f"nothing had to be encoded; the newest version is {done.version}")
     path = shlex.quote(str(collection.path))
     lines.append(f'next: {command()} search {path} "..."   or   {command()} app {path}')
     write_lines(lines)
+
+
+def unknown_writing(unknown: int, passages: int) -> list[str]:
+    """One sentence where a notable share of the passages is in writing that the encoder hardly knows."""
+    from app.formats import count, percent
+
+    if not passages or unknown / passages < _NOTABLE:
+        return []
+    return [
+        f"{percent(unknown / passages)} of the passages ({count(unknown)}) are in writing that this encoder hardly "
+        f"knows; search by words finds them, search by meaning does not"
+    ]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from encoder.embedder import Embedder
 from encoder.errors import CollectionError, InputError
+from encoder.stats import EncodingStats
 from indexer.collection import Collection
 from indexer.documents import Document, Passage
 from indexer.ingest.known import KNOWN_COLUMNS, KnownDocuments, document_hash
@@ -66,6 +67,7 @@ class AddReport:
         removed: deleted because the source no longer has them (`mirror` only).
         passages: encoded.
         tokens: encoded.
+        unknown: passages encoded whose writing the encoder hardly knows.
         encode_s: seconds inside the encoder.
         total_s: seconds in all.
         counts: rows left out by the source: "empty", "bad" ...
@@ -80,6 +82,7 @@ class AddReport:
     removed: int = 0
     passages: int = 0
     tokens: int = 0
+    unknown: int = 0
     encode_s: float = 0.0
     total_s: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
@@ -283,7 +286,9 @@ class _Job:
             self.done.tokens = before + tokens
             self._tell()
 
-        vectors = self.encoder.encode_document(texts, progress=count)
+        stats = EncodingStats()
+        vectors = self.encoder.encode_document(texts, progress=count, stats=stats)
+        self.done.unknown += len(stats.mostly_unknown)
         took = time.monotonic() - began
         self.done.encode_s += took
         affordable = int(len(texts) / max(took, 1e-9) * _BLOCK_S)

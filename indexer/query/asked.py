@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from encoder.errors import InputError
+from encoder.stats import EncodingStats
 from indexer.hits import MODES
 from indexer.ingest.rows import clean_text
 from indexer.query.snapshot import Snapshot
@@ -61,12 +62,14 @@ class Asked:
         text: whose words are searched for; None for a query without words.
         vector: float32 [D], unit length; None in keyword mode.
         left_out: uint64 [N], hashes of documents that are no answers.
+        is_unknown: the encoder hardly knows the writing of the text, so that its vector says little.
     """
 
     shown: str
     text: str | None
     vector: NDArray[np.float32] | None
     left_out: NDArray[np.uint64] = field(default_factory=lambda: _NONE)
+    is_unknown: bool = False
 
 
 def text_of(query: Query) -> str | None:
@@ -87,6 +90,7 @@ def ask(
     *,
     mode: str,
     encode: Callable[[list[str]], NDArray[np.float32]] | None,
+    stats: EncodingStats | None = None,
 ) -> list[Asked]:
     """Checks the queries and finds their vectors.
 
@@ -95,6 +99,7 @@ def ask(
         queries: of any kind.
         mode: "hybrid", "semantic" or "keyword".
         encode: texts to unit vectors [N, D]; None where no query text needs a vector.
+        stats: to which `encode`, called once, adds what is unknown; None to leave that open.
 
     Raises:
         InputError: a query is impossible, or names a passage that is not there.
@@ -107,14 +112,16 @@ def ask(
             if needs_vector(query, mode):
                 texts.append(text)
     vectors = iter(encode(texts)) if texts and encode is not None else iter(())
+    unknown = {texts[number] for number in stats.mostly_unknown} if stats is not None else set()
     return [
-        _asked(snapshot, query, next(vectors) if needs_vector(query, mode) else None) for query in queries
+        _asked(snapshot, query, next(vectors) if needs_vector(query, mode) else None, unknown)
+        for query in queries
     ]
 
 
-def _asked(snapshot: Snapshot, query: Query, vector: NDArray[np.float32] | None) -> Asked:
+def _asked(snapshot: Snapshot, query: Query, vector: NDArray[np.float32] | None, unknown: set[str]) -> Asked:
     if isinstance(query, str):
-        return Asked(query, query, vector)
+        return Asked(query, query, vector, is_unknown=vector is not None and query in unknown)
     if isinstance(query, RowQuery):
         row = find_rows(snapshot, [query.passage_id])
         return Asked(

@@ -20,6 +20,12 @@ from indexer.storage.row_schema import WORD_COLUMN
 __all__ = ["Clock", "RowQuery", "Search"]
 
 _LEAST_DEPTH = 100
+# Of the dense part, for a query that the encoder hardly knows: the words decide, and meaning only where they are even.
+_UNKNOWN_WEIGHT = 0.01
+_UNKNOWN = {
+    "hybrid": "the encoder hardly knows the writing of this query: its words decide",
+    "semantic": "the encoder hardly knows the writing of this query: search by words instead",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,9 @@ class Search:
         if self.mode == "hybrid" and words is not None and words.is_constrained:
             scope = self._constrain(scope, words)
         depth = min(max(_LEAST_DEPTH, 3 * self.k), max(1, scope.allowed.count))
+        weight = _UNKNOWN_WEIGHT if self.asked.is_unknown else settings.hybrid_weight
         while True:
-            ranked = self._rank(depth, scope, words, settings.hybrid_weight)
+            ranked = self._rank(depth, scope, words, weight)
             chosen = self._best(ranked)
             if ranked.is_complete or (chosen.size >= self.k and not self._is_cut_in_a_tie(ranked, chosen)):
                 break
@@ -201,7 +208,7 @@ class Search:
             nprobe=None if nearest is None else nearest.nprobe,
             rows_scanned=0 if nearest is None else nearest.scanned,
             milliseconds=self.clock.milliseconds(),
-            notes=self.snapshot.notes,
+            notes=self.snapshot.notes + ((_UNKNOWN[self.mode],) if self.asked.is_unknown else ()),
         )
 
 
