@@ -7,7 +7,7 @@ import json
 import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, field, fields, is_dataclass, replace
 from datetime import date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,6 +80,38 @@ def build_recipe(kind: type[_Recipe], content: Mapping[str, Any], where: str) ->
         ConfigError: as for `read_recipe`.
     """
     return _build(kind, content, where, "")
+
+
+def files_in(recipe: _Recipe, folder: Path) -> _Recipe:
+    """The recipe with its files of texts and pairs looked for in a folder.
+
+    Args:
+        recipe: a stage's; every `files` in it is meant, but for absolute paths and names on the Hub (hf:NAME).
+        folder: put before the names.
+
+    Raises:
+        ConfigError: the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise ConfigError("There is no such folder.", str(folder), "name the folder of the data after --data")
+    return _moved(recipe, folder)
+
+
+def _moved(part: Any, folder: Path) -> Any:
+    if isinstance(part, tuple):
+        return tuple(_moved(each, folder) for each in part)
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    values = {entry.name: getattr(part, entry.name) for entry in fields(part)}
+    return replace(
+        part,
+        **{
+            name: tuple(each if each.startswith("hf:") else str(folder / each) for each in value)
+            if name == "files"
+            else _moved(value, folder)
+            for name, value in values.items()
+        },
+    )
 
 
 def recipe_to_json(recipe: Any) -> dict[str, Any]:

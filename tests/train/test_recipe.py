@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from encoder.errors import ConfigError
 from train import settings
 from train.distillation.recipe import Recipe
-from train.recipe import build_recipe, differences, least, one_of, read_recipe, recipe_to_json, within
+from train.recipe import (
+    build_recipe,
+    differences,
+    files_in,
+    least,
+    one_of,
+    read_recipe,
+    recipe_to_json,
+    within,
+)
 
 _LEAST = "[material]\ntexts = 10\n[table]\nsteps = 1\n[distil]\nsteps = 1\n"
 
@@ -274,3 +283,30 @@ def test_a_value_that_was_set_is_named_with_the_file(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_recipe(Recipe, path, ["distil.steps=many"])
     assert caught.value.where == f"{path} --set distil.steps=many"
+
+
+def test_files_are_looked_for_in_a_folder(tmp_path):
+    content = {
+        "out": "runs/x",
+        "encoder": "runs/y/encoder",
+        "pairs": [{"name": "a", "files": ["a.parquet", "/b.parquet"]}],
+        "texts": {"files": ["more", "hf:NAME"]},
+        "schedule": {"steps": 1},
+    }
+    recipe = build_recipe(settings.ContrastiveRecipe, content, "file")
+    moved = files_in(recipe, tmp_path)
+    assert moved.pairs[0].files == (str(tmp_path / "a.parquet"), "/b.parquet")
+    assert moved.texts.files == (str(tmp_path / "more"), "hf:NAME")
+    changed = differences(recipe_to_json(recipe), recipe_to_json(moved))
+    assert {line.split(":")[0] for line in changed} == {"pairs", "texts.files"}
+
+
+def test_a_folder_that_is_not_there_holds_no_files(tmp_path):
+    recipe = build_recipe(
+        settings.SimcseRecipe,
+        {"out": "o", "encoder": "e", "texts": {"files": ["a"]}, "schedule": {"steps": 1}},
+        "file",
+    )
+    with pytest.raises(ConfigError, match="There is no such folder") as caught:
+        files_in(recipe, tmp_path / "none")
+    assert caught.value.fix == "name the folder of the data after --data"

@@ -87,6 +87,16 @@ def test_whole_backbones_are_averaged(tmp_path, whole, weights):
     assert np.isfinite(vectors).all()
 
 
+def test_the_mean_may_be_stored_in_half(tmp_path, whole):
+    average_encoders(whole, tmp_path / "whole")
+    average_encoders(whole, tmp_path / "half", dtype="float16")
+    wide, half = (read_checkpoint(tmp_path / name).backbone.state_dict() for name in ("whole", "half"))
+    assert all(torch.equal(half[name], wide[name].half().float()) for name in wide)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert read_config(tmp_path / "half") == read_config(tmp_path / "whole")
+
+
 def test_an_encoder_and_what_a_trainer_made_of_it_are_averaged(tmp_path, whole):
     """Training writes `use_cache: false` into the backbone's config; that decides no vector."""
     trained = _save(tmp_path / "trained", seed=7, use_cache=False)
