@@ -24,7 +24,7 @@ HEAVY = {
     "pyarrow",
     "accelerate",
 }
-STAGES = ["pretrain", "compress", "simcse", "contrastive", "mine", "soup", "distil"]
+STAGES = ["pretrain", "compress", "simcse", "contrastive", "mine", "soup", "hybrid", "distil"]
 
 
 @pytest.fixture
