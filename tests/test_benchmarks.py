@@ -75,6 +75,14 @@ def test_encode_compares_equal_vectors(texts, encoder_directory, tmp_path):
     assert str(tmp_path) not in output and str(texts.parent) not in output
 
 
+def test_encode_stands_beside_minilm_on_texts_of_one_length(texts, encoder_directory):
+    given = ["--texts", texts, "--column", "body", "--rows", 20, "--rounds", 1, "--peer", "minilm", "--cut", 8]
+    output = run("bench_encode.py", *given, "--encoder", encoder_directory)
+    assert cells(output, "all-MiniLM-L6-v2 by SentenceTransformer.encode")[5] == "other weights"
+    assert float(cells(output, "encode_document, float32")[5]) > 0.99999
+    assert "each cut after 8 tokens" in output
+
+
 def test_cached_gradients_are_those_of_one_graph(texts, encoder_directory):
     given = ["--texts", texts, "--column", "body", "--encoder", encoder_directory]
     output = run("bench_cached.py", *given, "--batch", 6, "--tokens", 8, "--mini-batch", 4, "--rounds", 1)
@@ -184,3 +192,22 @@ def test_memory_that_goes_on_growing_misses_the_target_and_early_growth_is_told(
         row = cells(load._memory_table(first, load.Load()), "700 MiB")
         assert row[1] == "800 MiB" and row[2] == f"{last} MiB"
         assert row[4] == f"{100 * (last / 700 - 1):+.1f} %" and row[7].endswith(verdict)
+
+
+def test_hybrid_names_its_legs(encoder_directory, tmp_path):
+    folder = tmp_path / "sets" / "tiny"
+    folder.mkdir(parents=True)
+    documents = [f"the fox read book {n} about dogs" for n in range(12)]
+    ids = [str(n) for n in range(12)]
+    pq.write_table(pa.table({"id": ids, "title": [""] * 12, "text": documents}), folder / "corpus.parquet")
+    pq.write_table(pa.table({"id": ["a", "b"], "text": ["book 3", "book 7"]}), folder / "queries.parquet")
+    judged = {"query_id": ["a", "b"], "corpus_id": ["3", "7"], "score": [1.0, 1.0], "split": ["test", "test"]}
+    pq.write_table(pa.table(judged), folder / "qrels.parquet")
+    common = ("--data", folder.parent, "--sets", "tiny", "--encoder", encoder_directory)
+    output = run("bench_hybrid.py", *common, "--weight", 0, "--keep", tmp_path / "kept")
+    name, size, words, _, hybrid, bm25, is_reached = cells(output, "tiny")
+    assert size == "12 documents, 12 passages, 2 queries"
+    assert (words, bm25) == ("100.0 / 100.0", "100.0")
+    assert (hybrid, is_reached) == (words, "yes")  # words alone decide
+    again = run("bench_hybrid.py", *common, "--weight", 1, "--keep", tmp_path / "kept")
+    assert cells(again, "tiny")[4].split(" /")[0] == cells(again, "tiny")[3].split(" /")[0]  # vectors alone
