@@ -19,6 +19,7 @@ from encoder.layers import keep_layers
 from encoder.linear import use_onednn
 from encoder.memory import MemoryModel
 from encoder.model import Encoder
+from encoder.packed import pack
 from encoder.prompt import TextTokenizer
 from encoder.save import save_encoder
 from encoder.shipped import check_shipped, with_restoring
@@ -226,9 +227,11 @@ def assemble_encoder(parts: Checkpoint, *, name: str, device: str = "auto", dtyp
     choose_attention(backbone, longest, is_cpu_bfloat16=placement.label == "cpu bfloat16")
     if config.pooling in ("memory_mean", "bidirectional_mean"):
         check_bidirectional(backbone, parts.memory)
+    model = MemoryModel(backbone, parts.memory) if config.n_memory else BareModel(backbone, config.pooling)
+    if isinstance(model, MemoryModel) and placement.device.type == "cpu":
+        model = pack(model.eval(), placement.compute)
     if placement.label == "cpu float32":
         use_onednn(backbone)
-    model = MemoryModel(backbone, parts.memory) if config.n_memory else BareModel(backbone, config.pooling)
     return Encoder(model, tokenizer, config, name=name, fingerprint=fingerprint, placement=placement)
 
 
