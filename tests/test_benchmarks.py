@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +77,20 @@ def test_encode_compares_equal_vectors(texts, encoder_directory, tmp_path):
 
 
 def test_encode_stands_beside_minilm_on_texts_of_one_length(texts, encoder_directory):
-    given = ["--texts", texts, "--column", "body", "--rows", 20, "--rounds", 1, "--peer", "minilm", "--cut", 8]
+    given = [
+        "--texts",
+        texts,
+        "--column",
+        "body",
+        "--rows",
+        20,
+        "--rounds",
+        1,
+        "--peer",
+        "minilm",
+        "--cut",
+        8,
+    ]
     output = run("bench_encode.py", *given, "--encoder", encoder_directory)
     assert cells(output, "all-MiniLM-L6-v2 by SentenceTransformer.encode")[5] == "other weights"
     assert float(cells(output, "encode_document, float32")[5]) > 0.99999
@@ -211,3 +225,32 @@ def test_hybrid_names_its_legs(encoder_directory, tmp_path):
     assert (hybrid, is_reached) == (words, "yes")  # words alone decide
     again = run("bench_hybrid.py", *common, "--weight", 1, "--keep", tmp_path / "kept")
     assert cells(again, "tiny")[4].split(" /")[0] == cells(again, "tiny")[3].split(" /")[0]  # vectors alone
+
+
+def _catalogue(messages):
+    """The bytes of a .mo file."""
+    pairs = [(b"", b"Content-Type: text/plain; charset=UTF-8\n")]
+    pairs += sorted((original.encode(), translation.encode()) for original, translation in messages)
+    tables, data, at = [], b"", 28 + 16 * len(pairs)
+    for column in (0, 1):
+        for pair in pairs:
+            tables += [len(pair[column]), at + len(data)]
+            data += pair[column] + b"\0"
+    head = struct.pack("<7I", 0x950412DE, 0, len(pairs), 28, 28 + 8 * len(pairs), 0, 0)
+    return head + struct.pack(f"<{len(tables)}I", *tables) + data
+
+
+def test_languages_finds_each_text_by_its_words(encoder_directory, tmp_path):
+    folder = tmp_path / "locale" / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    messages = [
+        (f"{'the file could not be opened by the program that was asked '}{n}", f"{f'wort{n} ' * 12}ende")
+        for n in range(8)
+    ]
+    (folder / "tiny.mo").write_bytes(_catalogue([*messages, ("too short", "zu kurz")]))
+    given = ["--locale", folder.parents[1], "--encoder", encoder_directory, "--items", 8]
+    output = run("bench_languages.py", *given, "--languages", "de", "ru")
+    row = cells(output, "de")
+    assert row[1:3] == ["0%", "0%"]  # bytes have no unknown token
+    assert row[5:7] == ["100.0", "100.0"]
+    assert cells(output, "ru")[1] == "not run: 0 texts on this machine"
