@@ -95,7 +95,7 @@ def _narrows(stage: int, paper: str) -> Callable[[Results], list[str]]:
 
 
 def _retrieval_wants_memory(results: Results) -> list[str]:
-    said, paper = "Retrieval wants 8 memory tokens more than 1.", "told of a plot"
+    said, paper = "Retrieval wants 8 memory tokens more than 1.", "shown as a plot"
     counts = results.scale["memory_counts"]
     if not {1, 8} <= set(counts):
         return [said, paper, MISSING, MISSING]
@@ -106,7 +106,7 @@ def _retrieval_wants_memory(results: Results) -> list[str]:
 
 
 def _many_are_worse(results: Results) -> list[str]:
-    said, paper = "More than 16 memory tokens are worse than 8.", "told of a plot"
+    said, paper = "More than 16 memory tokens are worse than 8.", "shown as a plot"
     if not {8, 32} <= set(results.scale["memory_counts"]):
         return [said, paper, MISSING, MISSING]
     found = results.differences(
