@@ -144,6 +144,7 @@ def test_no_page_speaks_of_an_option_that_does_not_exist():
     foreign = {
         "--help",
         "--version",
+        "--force-reinstall",
         "--no-deps",
         "--wheel-dir",
         "--logdir",

@@ -80,8 +80,8 @@ class Partners:
             -log( exp(v_i . t_i / temperature) / sum over c in {t_i} and C_i of exp(v_i . c / temperature) )
 
         Args:
-            vectors_BD: float32 unit rows of the student.
-            numbers_B: which members they are.
+            vectors_BD: [B, D] float32 unit rows of the student.
+            numbers_B: [B] which members they are.
             step: decides the draw.
         """
         generator = np.random.default_rng((self.config.seed, step))
