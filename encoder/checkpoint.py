@@ -19,7 +19,7 @@ from encoder.layers import keep_layers
 from encoder.linear import use_onednn
 from encoder.memory import MemoryModel
 from encoder.model import Encoder
-from encoder.packed import pack
+from encoder.packed import PackedModel, pack
 from encoder.prompt import TextTokenizer
 from encoder.save import save_encoder
 from encoder.shipped import check_shipped, with_restoring
@@ -230,7 +230,7 @@ def assemble_encoder(parts: Checkpoint, *, name: str, device: str = "auto", dtyp
     model = MemoryModel(backbone, parts.memory) if config.n_memory else BareModel(backbone, config.pooling)
     if isinstance(model, MemoryModel) and placement.device.type == "cpu":
         model = pack(model.eval(), placement.compute)
-    if placement.label == "cpu float32":
+    if placement.label == "cpu float32" and not isinstance(model, PackedModel):
         use_onednn(backbone)
     return Encoder(model, tokenizer, config, name=name, fingerprint=fingerprint, placement=placement)
 

@@ -1,5 +1,8 @@
 """The packed forward pass gives the states of the plain one, is used where it can be, and nowhere else."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -90,28 +93,88 @@ def test_long_texts_in_bfloat16_take_the_fused_kernel_and_agree(monkeypatch):
     assert torch.nn.functional.cosine_similarity(plain.flatten(1), fused.flatten(1)).min() > 0.999
 
 
+def _encoder(backbone, *, temperature=1.0, dtype="float32"):
+    config = tiny_config(attention_temperature=temperature)
+    parts = Checkpoint(backbone, new_memory(backbone, 4), tiny_tokenizer(), config)
+    return assemble_encoder(parts, name="made", device="cpu", dtype=dtype)
+
+
 def test_an_encoder_of_this_shape_is_packed_and_others_are_not():
-    def made(backbone, temperature=1.0):
-        parts = Checkpoint(
-            backbone,
-            new_memory(backbone, 4),
-            tiny_tokenizer(),
-            tiny_config(attention_temperature=temperature),
-        )
-        return assemble_encoder(parts, name="made", device="cpu", dtype="float32")
-
-    assert isinstance(made(_opt())._model, PackedModel)
-    assert not isinstance(made(tiny_backbone())._model, PackedModel)
-    assert not isinstance(made(_opt(do_layer_norm_before=True))._model, PackedModel)
-    assert not isinstance(made(_opt(activation_function="silu"))._model, PackedModel)
-    cold, plain = made(_opt(), temperature=0.5), made(_opt())
-    assert not np.allclose(cold.encode_document(TEXTS), plain.encode_document(TEXTS), atol=1e-4)
+    assert isinstance(_encoder(_opt())._model, PackedModel)
+    assert not isinstance(_encoder(tiny_backbone())._model, PackedModel)
+    assert not isinstance(_encoder(_opt(do_layer_norm_before=True))._model, PackedModel)
+    assert not isinstance(_encoder(_opt(activation_function="silu"))._model, PackedModel)
 
 
-def test_the_plain_model_stays_where_the_numbers_differ(monkeypatch):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_temperature_has_the_effect_that_it_has_on_the_plain_model(dtype, monkeypatch):
+    temperatures = (1.0, 0.5)
+    fast = [_encoder(_opt(), temperature=each, dtype=dtype) for each in temperatures]
+    monkeypatch.setattr("encoder.checkpoint.pack", lambda model, dtype: model)
+    plain = [_encoder(_opt(), temperature=each) for each in temperatures]
+    assert [isinstance(each._model, PackedModel) for each in (*fast, *plain)] == [True, True, False, False]
+    warm, cold, plain_warm, plain_cold = (each.encode_document(TEXTS) for each in (*fast, *plain))
+    tolerance = 1e-5 if dtype == "float32" else 0.02
+    np.testing.assert_allclose(warm, plain_warm, atol=tolerance)
+    np.testing.assert_allclose(cold, plain_cold, atol=tolerance)
+    assert not np.allclose(cold, warm, atol=1e-4)
+
+
+def test_gradients_are_refused(pair):
+    ids_BT = torch.zeros(1, 3, dtype=torch.int64)
+    with pytest.raises(RuntimeError, match="inference_mode"):
+        pair[1](ids_BT, torch.ones(1, 3))
+    with torch.no_grad():
+        assert not pair[1](ids_BT, torch.ones(1, 3)).requires_grad
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda encoder: pickle.loads(pickle.dumps(encoder))])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_encoder_can_be_copied_and_pickled(again, dtype):
+    encoder = _encoder(_opt(), temperature=0.8, dtype=dtype)
+    made = again(encoder)
+    assert isinstance(made._model, PackedModel)
+    assert made._model.memory is not encoder._model.memory
+    assert not made._model.training
+    assert made.card == encoder.card
+    assert np.array_equal(made.encode_memory(TEXTS), encoder.encode_memory(TEXTS))
+
+
+def test_layers_that_are_packed_do_not_learn_another_product(monkeypatch):
+    changed = []
+    monkeypatch.setattr("encoder.checkpoint.use_onednn", changed.append)
+    packed_backbone, plain_backbone = _opt(), tiny_backbone()
+    _encoder(packed_backbone)
+    _encoder(plain_backbone)
+    assert changed == [plain_backbone]
+
+
+@pytest.mark.parametrize("wrong", [("relu", ""), ("gelu", "tanh")])
+def test_the_plain_model_stays_where_the_numbers_differ(wrong, monkeypatch):
     model = _model()
-    monkeypatch.setattr(packed, "_ACTIVATIONS", {"gelu": ("relu", "")})
+    assert isinstance(pack(model, torch.float32), PackedModel)
+    monkeypatch.setattr(packed, "_ACTIVATIONS", {"gelu": wrong})
     assert pack(model, torch.float32) is model
+
+
+def test_the_plain_model_stays_where_only_long_texts_differ(monkeypatch):
+    model = _model()
+    attend = packed._attend
+    monkeypatch.setattr(
+        packed, "_attend", lambda query, key, value: attend(query, key[:, :, :100], value[:, :, :100])
+    )
+    assert pack(model, torch.float32) is model
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_states_that_are_no_numbers_are_not_the_same(dtype):
+    broken_BMD = torch.full((2, 3, 4), torch.nan)
+    assert not packed._is_same(broken_BMD, broken_BMD, dtype)
+
+
+def test_a_backbone_of_few_positions_is_packed():
+    model = _model(max_position_embeddings=8)
+    assert isinstance(pack(model, torch.float32), PackedModel)
 
 
 def test_the_plain_model_stays_where_torch_lacks_the_operators(monkeypatch):
