@@ -30,7 +30,8 @@ class Tokens:
     ids: list[NDArray[np.int64]]  # one [T] array a text
     length: NDArray[np.int64]  # [N] tokens kept of each text
     truncated: int  # texts that lost tokens
-    unknown: NDArray[np.int64]  # [N] tokens kept that tell the encoder nothing, see `encoder.unknown`
+    own: NDArray[np.int64]  # [N] of these, the text's own: without the prefix
+    unknown: NDArray[np.int64]  # [N] of its own, those that tell the encoder nothing, see `encoder.unknown`
 
 
 class TextTokenizer:
@@ -47,7 +48,7 @@ class TextTokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = True
-        self._unknown_V = unknown_tokens(self._backend)
+        self._unknown = unknown_tokens(self._backend)
         self.bos: tuple[int, ...] = () if bos_id is None else (bos_id,)
         self.sha256 = hashlib.sha256(f"{bos_id}\n{description}".encode()).hexdigest()
 
@@ -66,7 +67,9 @@ class TextTokenizer:
             InputError: a text is not a str.
         """
         rows: list[NDArray[np.int64]] = []
+        unknown: list[int] = []
         truncated = 0
+        before = len(self._encode([prefix], with_offsets=False)[0].ids) if prefix else 0
         for chunk in _chunks(check_texts(texts)):
             if prefix:
                 chunk = [prefix + text for text in chunk]
@@ -77,15 +80,16 @@ class TextTokenizer:
             for ids in found:
                 truncated += longest is not None and len(ids) > longest
                 rows.append(np.array(ids[:longest], dtype=np.int64))
+                unknown.append(self._count_unknown(ids, before, len(rows[-1])))
         length = np.array([len(row) for row in rows], dtype=np.int64)
-        return Tokens(rows, length, truncated, self._count_unknown(rows))
+        own = np.maximum(length - before, 0)
+        return Tokens(rows, length, truncated, own, np.array(unknown, dtype=np.int64))
 
-    def _count_unknown(self, rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-        """How many ids of each row [T] tell nothing, int64 [N]."""
-        if self._unknown_V is None:
-            return np.zeros(len(rows), np.int64)
-        counts = (np.count_nonzero(self._unknown_V[row]) for row in rows)
-        return np.fromiter(counts, np.int64, len(rows))
+    def _count_unknown(self, ids: list[int], first: int, last: int) -> int:
+        """How many of the ids from `first` to before `last` tell nothing; the one after them says if a word ends."""
+        if self._unknown is None:
+            return 0
+        return self._unknown.count(np.array(ids[: last + 1], dtype=np.int64), first, last)
 
     def _first_ids(self, text: str, longest: int | None) -> list[int]:
         """The ids of a text, at least `longest` + 1 of them where there are so many."""

@@ -17,9 +17,7 @@ class EncodingStats:
     texts: int = 0
     tokens: int = 0  # text tokens encoded, prompt included; no BOS and no memory tokens
     truncated: int = 0  # texts that lost tokens beyond the encoder's longest length
-    unknown: int = (
-        0  # of these tokens, those that tell the encoder nothing: another alphabet, see `encoder.unknown`
-    )
+    unknown: int = 0  # tokens of the texts themselves that tell the encoder nothing, see `encoder.unknown`
     mostly_unknown: list[int] = field(
         default_factory=list
     )  # numbers of the texts with more such tokens than others
@@ -39,7 +37,7 @@ class EncodingStats:
         """
         self.truncated += tokens.truncated
         self.unknown += int(tokens.unknown.sum())
-        self.mostly_unknown += (first + np.flatnonzero(2 * tokens.unknown > tokens.length)).tolist()
+        self.mostly_unknown += (first + np.flatnonzero(2 * tokens.unknown > tokens.own)).tolist()
 
     def describe(self) -> str:
         """One line for people: counts, speed, and how many texts were cut."""
