@@ -73,7 +73,8 @@ def test_a_missing_recipe_is_named(tmp_path):
 
 def test_the_bundled_recipe_is_valid():
     recipe = read_recipe(Recipe, Path(__file__).parents[2] / "recipes" / "bundled.toml")
-    assert (recipe.student.width, recipe.student.layers, recipe.student.n_memory) == (256, 4, 8)
+    assert (recipe.student.width, recipe.student.layers, recipe.student.n_memory) == (384, 6, 8)
+    assert recipe.student.has_teacher_layers
 
 
 # What a field takes.

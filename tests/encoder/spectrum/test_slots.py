@@ -287,5 +287,6 @@ def test_the_bundled_encoder_can_be_looked_at():
     ]
     report = examine_slots(encoder.encode_memory(texts))
     assert len(report.slots) == encoder.n_memory == 8
-    assert report.groups == ()
+    assert report.groups == ((2, 5),)  # the two that came out of training most alike
+    assert report.within[2, 5] == np.triu(report.within, k=1).max() > report.alike
     assert all(0 < slot.constant_share < 1 for slot in report.slots)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import AutoModel, LlamaModel
+from transformers import AutoModel, OPTModel
 
 import encoder
 from encoder.checkpoint import load_encoder
@@ -37,35 +37,35 @@ def bundled():
     return load_encoder("default", dtype="float32")
 
 
-def test_the_weights_are_at_most_24_megabytes():
-    sizes = [path.stat().st_size for path in _DIRECTORY.glob("*.safetensors")]
-    assert len(sizes) == 2
-    assert sum(sizes) <= 24_000_000
+def test_all_of_it_is_at_most_40_megabytes():
+    sizes = {path.name: path.stat().st_size for path in _DIRECTORY.iterdir()}
+    assert {"model.safetensors", "memory.safetensors", "tokenizer.json", "README.md"} <= sizes.keys()
+    assert sum(sizes.values()) <= 40_000_000
 
 
 def test_it_is_what_the_recipe_says(bundled):
-    assert (bundled.dimension, bundled.n_memory, bundled.max_tokens) == (256, 8, 254)
+    assert (bundled.dimension, bundled.n_memory, bundled.max_tokens) == (384, 8, 254)
     assert 0 < bundled.hybrid_weight < 1
-    assert isinstance(AutoModel.from_pretrained(_DIRECTORY, local_files_only=True), LlamaModel)
+    assert isinstance(AutoModel.from_pretrained(_DIRECTORY, local_files_only=True), OPTModel)
 
 
 def test_cosines_are_near_the_teachers(bundled):
     first, second, expected = zip(*_PAIRS, strict=True)
     cosine = (bundled.encode_document(first) * bundled.encode_document(second)).sum(1)
     assert np.abs(cosine - expected).max() < 0.2
-    assert np.corrcoef(cosine, expected)[0, 1] > 0.95
+    assert np.corrcoef(cosine, expected)[0, 1] > 0.97
 
 
 def test_the_held_out_cosine_stays(bundled):
     card = bundled.config.card
-    assert card["held_out_short"] > 0.85
-    assert card["held_out_long"] > 0.86
+    assert card["held_out_short"] > 0.97
+    assert card["held_out_long"] > 0.97
 
 
 def test_the_order_of_words_counts_a_little(bundled):
     """A table of token vectors alone gives exactly 1; the teacher gives 0.91."""
     one, other = bundled.encode_document(["is it not good, it is bad", "it is good, is it not bad"])
-    assert 0.5 < one @ other < 0.9995
+    assert 0.5 < one @ other < 0.97
 
 
 def test_the_card_names_teacher_licence_data_and_limits():
