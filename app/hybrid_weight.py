@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from encoder.embedder import Embedder
+    from encoder.stats import EncodingStats
     from indexer import Collection
     from train.settings import ContrastiveRecipe
 
@@ -48,11 +49,15 @@ def held_out_pairs(recipe: "ContrastiveRecipe") -> list[tuple[str, str]]:
         ConfigError: the recipe is impossible.
         InputError: a file cannot be read, or the recipe holds no pairs out.
     """
+    from indexer.query.asked import MOST_QUERY_CHARACTERS
     from train.texts.pairs import read_pairs
 
     found = read_pairs(recipe.pairs, held_out=recipe.held_out, seed=recipe.schedule.seed)
     anchors = {
-        row["positive"]: row["anchor"] for name in sorted(found.held_out) for row in found.held_out[name]
+        row["positive"]: row["anchor"]
+        for name in sorted(found.held_out)
+        for row in found.held_out[name]
+        if len(row["anchor"]) <= MOST_QUERY_CHARACTERS  # search refuses longer ones
     }
     if not anchors:
         raise InputError("The recipe holds no pairs out.", "held_out", "set held_out above 0")
@@ -127,15 +132,23 @@ class _KnownQueries:
     """An encoder that encodes queries once, since they are asked with every weight."""
 
     def __init__(self, encoder: "Embedder", texts: Sequence[str]) -> None:
+        from encoder.stats import EncodingStats
+
+        stats = EncodingStats()
         self._encoder = encoder
         self.texts = list(texts)
-        self._vectors = dict(zip(self.texts, encoder.encode_query(self.texts), strict=True))
+        self._vectors = dict(zip(self.texts, encoder.encode_query(self.texts, stats=stats), strict=True))
+        self._unknown = {self.texts[number] for number in stats.mostly_unknown}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._encoder, name)
 
-    def encode_query(self, texts: Sequence[str], **_: Any) -> "NDArray[np.float32]":
-        """Rows [N, D] kept for these texts."""
+    def encode_query(
+        self, texts: Sequence[str], *, stats: "EncodingStats | None" = None, **_: Any
+    ) -> "NDArray[np.float32]":
+        """Rows [N, D] kept for these texts; `stats` is told which of them are mostly unknown, as search asks."""
         import numpy as np
 
+        if stats is not None:
+            stats.mostly_unknown += [number for number, text in enumerate(texts) if text in self._unknown]
         return np.stack([self._vectors[text] for text in texts])

@@ -5,6 +5,9 @@ import subprocess
 from pathlib import Path
 
 from app.cli import build_parser
+from train.distillation.recipe import Recipe
+from train.recipe import read_recipe
+from train.settings import ContrastiveRecipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,6 +29,8 @@ def test_each_command_is_one_of_ours_and_takes_what_was_made_before(tmp_path):
     assert str(hybrid.encoder) == soup.out
     assert hybrid.config == contrastive.config  # what that run holds out
     assert {each.data for each in (distil, contrastive, hybrid)} == {tmp_path}
+    assert read_recipe(Recipe, ROOT / distil.config).student.n_memory == 8
+    assert read_recipe(ContrastiveRecipe, ROOT / contrastive.config).held_out > 0
 
 
 def test_without_data_it_says_what_is_missing():

@@ -94,7 +94,9 @@ def files_in(recipe: _Recipe, folder: Path) -> _Recipe:
     """
     if not folder.is_dir():
         raise ConfigError("There is no such folder.", str(folder), "name the folder of the data after --data")
-    return _moved(recipe, folder)
+    return _moved(
+        recipe, folder.resolve()
+    )  # however it was spelt, a run that goes on has begun with the same
 
 
 def _moved(part: Any, folder: Path) -> Any:

@@ -234,7 +234,7 @@ def run_hybrid(args: argparse.Namespace) -> int:
     read_config(args.encoder)  # before the work, since the weight is written there
     recipe = read_recipe(ContrastiveRecipe, args.config, args.set)
     recipe = recipe if args.data is None else files_in(recipe, args.data)
-    encoder = load_encoder(str(args.encoder))
+    encoder = load_encoder(str(args.encoder.absolute()))  # a folder called "default" is not the bundled one
     note: Callable[[str], None] = (lambda text: None) if args.quiet else write_note
     tuned = tune_weight(encoder, held_out_pairs(recipe), queries=args.queries, note=note)
     store_weight(args.encoder, tuned)

@@ -12,6 +12,7 @@ from encoder.config import config_to_json, read_config
 from encoder.errors import InputError
 from encoder.shipped import check_shipped
 from tests.conftest import WordEmbedder
+from tests.indexer.test_unknown_writing import LatinEmbedder
 from tests.train.stages.contrast_runs import content_of, write_encoder, write_pairs
 from train.recipe import build_recipe
 from train.settings import ContrastiveRecipe
@@ -132,6 +133,24 @@ def test_a_recipe_without_held_out_pairs_is_refused(run):
     with pytest.raises(InputError, match="The recipe holds no pairs out") as caught:
         held_out_pairs(build_recipe(ContrastiveRecipe, content, "test"))
     assert caught.value.fix == "set held_out above 0"
+
+
+def test_queries_in_unknown_writing_are_left_to_the_words_as_in_search():
+    pairs = [(f"name{n} спросил", f"name{n} ответил") for n in range(COUNT)]
+    embedder = LatinEmbedder(dimension=16)
+    tuned = _tune(pairs, embedder)
+    assert len(set(tuned.gains.values())) == 1  # no weight changes what a search for them finds
+
+
+def test_anchors_that_search_refuses_are_not_asked(run):
+    content, path = run[3], run[2] / "long.jsonl"
+    rows = [{"anchor": f"who is {n} " + "x" * (n % 2) * 100_001, "positive": f"it is {n}"} for n in range(40)]
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    content["pairs"][0]["files"] = [str(path)]
+    content["held_out"] = 30
+    held = held_out_pairs(build_recipe(ContrastiveRecipe, content, "test"))
+    assert 0 < len(held) < 30
+    assert max(len(anchor) for anchor, _ in held) < 100
 
 
 @pytest.mark.parametrize(

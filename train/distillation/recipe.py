@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from train.recipe import one_of
+from train.recipe import least, one_of, within
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class DistilConfig:
 class PairsConfig:
     """Stage 3 beside stage B: pairs whose members shall find each other among the teacher's vectors."""
 
-    most: int = 0  # pairs drawn; 0: none are learnt from
-    held_out: int = 10000  # not learnt from; the weight of hybrid search is found on them
-    share: float = 0.5  # of the batches
-    weight: float = 0.2  # of the cross-entropy, beside 5 x (1 - cosine) to the own teacher vector
-    temperature: float = 0.05
-    candidates: int = 8192  # partners of other pairs drawn in each step
-    near: float = (
-        0.92  # candidates with a higher cosine to the partner count as the same text, and are left out
-    )
+    most: int = least(0, 0)  # pairs drawn; 0: none are learnt from
+    held_out: int = least(1, 10000)  # not learnt from; the weight of hybrid search is found on them
+    share: float = within(0, 1, 0.5)  # of the batches
+    weight: float = least(0, 0.2)  # of the cross-entropy, beside 5 x (1 - cosine) to the own teacher vector
+    temperature: float = within(0.001, 10, 0.05)
+    candidates: int = least(1, 8192)  # partners of other pairs drawn in each step
+    near: float = within(
+        -1, 2, 0.92
+    )  # candidates with a higher cosine to the partner are the same text to us
     seed: int = 0
 
 
