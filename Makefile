@@ -26,7 +26,7 @@ WORK ?= runs/bundled-encoder
 STAGE3 := --config recipes/bundled-contrastive.toml --data "$(DATA)"
 
 bundled-encoder: development  ## train the bundled encoder again (DATA=folder of texts and pairs; WORK=folder, goes on where it stopped); hours
-	@test -d "$(DATA)" || { echo "say where texts and pairs lie: make bundled-encoder DATA=folder" >&2; exit 2; }
+	@test -f "$(DATA)/pairs.parquet" -a -f "$(DATA)/pairs_more.parquet" || { echo "say where texts and pairs lie: make bundled-encoder DATA=folder (with pairs.parquet and pairs_more.parquet)" >&2; exit 2; }
 	@$(BIN)/llm2comp train distil --config recipes/bundled.toml --data "$(DATA)" --work "$(WORK)" --out "$(WORK)/distilled"
 	@$(BIN)/llm2comp train contrastive $(STAGE3) --set "encoder=$(WORK)/distilled" --out "$(WORK)/contrastive"
 	@$(BIN)/llm2comp train soup "$(WORK)/distilled" "$(WORK)/contrastive/encoder" --out "$(WORK)/encoder" --dtype float16

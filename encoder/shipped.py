@@ -9,7 +9,7 @@ from encoder.errors import CheckpointError
 
 SUMS_FILE = "sha256.json"
 _FORMAT = 1
-_REINSTALL = "pip install --force-reinstall --no-deps llm2comp"
+_REINSTALL = "pip install --force-reinstall --no-deps WHEEL, the llm2comp-*.whl that it was installed from"
 
 
 def write_sums(directory: Path) -> None:

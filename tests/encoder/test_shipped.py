@@ -25,7 +25,7 @@ _FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
 )
-_REINSTALL = "pip install --force-reinstall --no-deps llm2comp"
+_REINSTALL = "pip install --force-reinstall --no-deps WHEEL, the llm2comp-*.whl that it was installed from"
 
 
 def _flip(content):
