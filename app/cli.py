@@ -5,6 +5,7 @@ Only the standard library is imported before the verb is known, so that help and
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
@@ -82,6 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         streams.flush_all()
 
 
+def program() -> int:
+    """`main` as a process of its own: leaves at once where it was one of several that trained together.
+
+    Destroying their group can wait for ever, and leaving the interpreter with the group's threads alive can abort
+    a process that has done everything (gloo: "terminate called without an active exception").
+    """
+    code = main()
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        streams.flush_all()
+        os._exit(code)
+    return code
+
+
 def _outcome(arguments: list[str]) -> int:
     """Runs the verb; what it raises becomes a few lines and an exit code."""
     try:
@@ -147,4 +162,4 @@ def _complain(error: Llm2CompError, is_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())
