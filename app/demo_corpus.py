@@ -21,7 +21,7 @@ EXAMPLES = (
     "random numbers from a bell curve",
     "measure how long a piece of code takes",
 )
-LIMIT = 6000
+LIMIT = 3000
 _STANDARD = "python"
 _STANDARD_SHARE = 0.5  # of the limit; the installed packages share the rest
 _FEWEST_A_ROUND, _MOST_A_ROUND = 10, 120
