@@ -143,7 +143,7 @@ def study(work, *arguments, **more):
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_and_reports_all_of_it(tmp_path):
+def test_a_killed_study_goes_on_in_two_processes_and_reports_all_of_it(tmp_path):
     work = tmp_path / "work"
     begun = study(work)
     for line in begun.stdout:
@@ -154,8 +154,12 @@ def test_a_killed_study_goes_on_and_reports_all_of_it(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in work.rglob("done.json")}
     assert work / "seed0/ctkd-2/done.json" in before and work / "seed0/nll-2/done.json" not in before
 
-    output, _ = study(work).communicate()
-    assert "nothing is left" in output.splitlines()[-1], output[-2000:]
+    both = [study(work), study(work)]
+    outputs = [process.communicate()[0] for process in both]
+    assert all(process.returncode == 0 for process in both), outputs
+    done = [line.split(":")[0] for output in outputs for line in output.splitlines() if ": done in" in line]
+    assert len(done) == len(set(done)) and "seed0/nll-2" in done
+    assert any("nothing is left" in output.splitlines()[-1] for output in outputs), outputs
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     results = json.loads((work / "report" / "results.json").read_text(encoding="utf-8"))
     assert all(part["done"] == part["of"] > 0 for part in results["complete"].values())

@@ -1,17 +1,21 @@
 """Does the steps of the study, each once: what is done lies in the work folder, and the same command goes on after any stop.
+Several processes with one work folder share the steps.
 
 WORK/study.json          what the folder was begun with; another scale or other data is refused
 WORK/NAME/               run folder of a step, `encoder` or `backbone` in it; `done.json` with its seconds comes last
 WORK/scores/NAME.json    scores and measures of its encoder
+WORK/locks/NAME          held by the process that does the step
 WORK/train.log           what the stages say
 """
 
+import fcntl
 import gc
 import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ from train.evaluation.tasks import Task, content_sha256
 
 FORMAT = 1
 _DONE = "done.json"
+_LOOK_S = 5.0  # between two looks for a step that another process has made ready or given up
 
 
 @dataclass
@@ -83,18 +88,50 @@ class Study:
             for kind, path in ((step.kind, self._done(step)), (_score_kind(step), self._score(step))):
                 if path.exists():
                     self._learn(kind, json.loads(path.read_text(encoding="utf-8"))["seconds"])
-        missing = [step for step in steps if not self.is_complete(step)]
+        missing = self._missing(steps)
         self.tell(f"{len(steps) - len(missing)} of {len(steps)} steps are done; {self._left(missing)}")
-        began = time.monotonic()
-        for done, step in enumerate(missing, 1):
-            self.tell(f"{step.name}: begun")
-            seconds = self._complete(step)
+        began, done = time.monotonic(), 0
+        while missing:
+            finished = self._next(missing)
+            missing = self._missing(steps)
+            if finished is None:
+                time.sleep(_LOOK_S)
+                continue
+            seconds, name = finished
+            done += 1
+            count = len(steps) - len(missing)
             rate = 60 * done / max(time.monotonic() - began, 1e-9)
-            count = len(steps) - len(missing) + done
             self.tell(
-                f"{step.name}: done in {seconds:.0f} s; {count} of {len(steps)} steps, {100 * count / len(steps):.0f} %, "
-                f"{rate:.2f} steps a minute; {self._left(missing[done:])}"
+                f"{name}: done in {seconds:.0f} s; {count} of {len(steps)} steps, {100 * count / len(steps):.0f} %, "
+                f"{rate:.2f} steps a minute here; {self._left(missing)}"
             )
+
+    def _missing(self, steps: Sequence[Step]) -> list[Step]:
+        return [step for step in steps if not self.is_complete(step)]
+
+    def _next(self, missing: Sequence[Step]) -> tuple[float, str] | None:
+        """Does the first step that no process holds and that can begin; its seconds and name, None if there is none."""
+        for step in missing:
+            if step.start and not (self.work / step.start / _DONE).exists():
+                continue
+            with self._held(step) as mine:
+                if mine and not self.is_complete(step):
+                    self.tell(f"{step.name}: begun")
+                    return self._complete(step), step.name
+        return None
+
+    @contextmanager
+    def _held(self, step: Step) -> Iterator[bool]:
+        """Whether this process has the step to itself; a process that dies lets go of its own."""
+        path = self.work / "locks" / _file_name(step)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def is_made(self, step: Step) -> bool:
         """Whether its encoder is there."""
@@ -113,7 +150,7 @@ class Study:
         return self.work / step.name / _DONE
 
     def _score(self, step: Step) -> Path:
-        return self.work / "scores" / f"{step.name.replace('/', '.')}.json"
+        return self.work / "scores" / f"{_file_name(step)}.json"
 
     def _complete(self, step: Step) -> float:
         """Makes and scores the encoder of a step; seconds that it took."""
@@ -161,11 +198,15 @@ class Study:
             seconds += 0 if self.is_made(step) else self._expected(step.kind)
             if step.is_scored:
                 seconds += self._expected(_score_kind(step))
-        return f"about {seconds / 3600:.1f} hours left"
+        return f"about {seconds / 3600:.1f} processor hours left"
 
     def _expected(self, kind: str) -> float:
         spent = self._spent.get(kind)
         return sum(spent) / len(spent) if spent else self.scale.seconds.get(kind, 1.0)
+
+
+def _file_name(step: Step) -> str:
+    return step.name.replace("/", ".")
 
 
 def _score_kind(step: Step) -> str:
