@@ -3,7 +3,6 @@
 Writes no model card; `docs/explain/bundled-encoder.md` says what the steps do.
 """
 
-import copy
 import io
 import json
 import platform
@@ -19,17 +18,16 @@ from safetensors.torch import load_file, save
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from encoder.atomic import write_bytes, write_json
-from encoder.checkpoint import Checkpoint, assemble_encoder, save_encoder
+from encoder.atomic import write_bytes
+from encoder.checkpoint import save_encoder
 from encoder.config import EncoderConfig
 from encoder.memory import MemoryModel
 from encoder.prompt import TextTokenizer
 from train.distillation.claims import PAIRS, TABLE, VECTORS, VOCABULARY, claim, data_sha256, model_directory
 from train.distillation.distil import distil, held_out_cosine
-from train.distillation.hybrid import bm25_scores, draw_pairs, tune_weight
 from train.distillation.lessons import Lessons, project, read_lessons, split_lessons
 from train.distillation.material import read_material, read_pairs
-from train.distillation.partners import Pair, Partners, members, read_members, split_pairs
+from train.distillation.partners import Partners, members, read_members, split_pairs
 from train.distillation.recipe import Recipe, TeacherConfig
 from train.distillation.student import new_student
 from train.distillation.teacher import Teacher, write_vectors
@@ -62,7 +60,7 @@ def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) 
     teacher = _load_teacher(recipe.teacher)
     tokenizer, kept_W = _tokenizer(recipe, teacher, work)
     plain = TextTokenizer(tokenizer.backend_tokenizer, tokenizer.bos_token_id)
-    partners, unseen = _partners(recipe, data, work, plain, note)
+    partners = _partners(recipe, data, work, plain, note)
     lessons = read_lessons(
         work / VECTORS, plain, texts=recipe.material.texts, longest=recipe.student.max_tokens
     )
@@ -78,18 +76,12 @@ def make_encoder(recipe: Recipe, data: Path, work: Path, out: Path, note: Note) 
         student = _start_with_tokens(recipe, table_VD)
     distil(student, lessons, held_out, recipe.distil, work, partners=partners)
     note(f"student {held_out_cosine(student, held_out)}")
-    config = _describe(recipe, data, held_out, student)
-    parts = Checkpoint(copy.deepcopy(student.backbone), student.memory.detach(), tokenizer, config)
-    weight, gains = _hybrid_weight(recipe, parts, unseen)
-    write_json(work / "hybrid.json", gains)
-    note(f"hybrid weight {weight}")
-    config = EncoderConfig(**{**config.__dict__, "hybrid_weight": weight})
     save_encoder(
         out,
         backbone=student.backbone,
         memory=student.memory,
         tokenizer=tokenizer,
-        config=config,
+        config=_describe(recipe, data, held_out, student),
         dtype="float16",
     )
 
@@ -165,12 +157,11 @@ def _start_with_tokens(recipe: Recipe, table_VD: torch.Tensor) -> MemoryModel:
 
 def _partners(
     recipe: Recipe, data: Path, work: Path, tokenizer: TextTokenizer, note: Note
-) -> tuple[Partners | None, list[Pair]]:
-    """What is learnt from pairs, None for nothing, and the pairs that are not learnt from."""
-    pairs = list(read_pairs(data))
+) -> Partners | None:
+    """What is learnt from pairs; None for nothing."""
     if not recipe.pairs.most:
-        return None, pairs
-    learnt, unseen = split_pairs(pairs, recipe.pairs)
+        return None
+    learnt, unseen = split_pairs(read_pairs(data), recipe.pairs)
     note(f"teacher vectors of {len(learnt)} pairs")
     material, longest = members(learnt), recipe.student.max_tokens
     write_vectors(
@@ -178,7 +169,7 @@ def _partners(
     )
     lessons = read_lessons(work / PAIRS, tokenizer, texts=len(material.texts), longest=longest)
     held_out = read_members(unseen[:_WATCHED_PAIRS], tokenizer, longest=longest)
-    return Partners(lessons, held_out, recipe.pairs), unseen
+    return Partners(lessons, held_out, recipe.pairs)
 
 
 def _compute_vectors(recipe: Recipe, data: Path, work: Path, note: Note) -> None:
@@ -255,18 +246,3 @@ def _describe(recipe: Recipe, data: Path, held_out: Lessons, student: MemoryMode
         stages=stages,
         card={**recipe.card, **held_out_cosine(student, held_out)},
     )
-
-
-def _hybrid_weight(recipe: Recipe, parts: Checkpoint, pairs: list[Pair]) -> tuple[float, dict[float, float]]:
-    """The tuned weight and the scores of all that were tried."""
-    queries, documents = draw_pairs(
-        pairs,
-        queries=recipe.hybrid.queries,
-        documents=recipe.hybrid.documents,
-        seed=recipe.hybrid.seed,
-    )
-    if not queries:
-        return 0.5, {}
-    encoder = assemble_encoder(parts, name="student", device="cpu")
-    dense: NDArray[np.float32] = encoder.encode_query(queries) @ encoder.encode_document(documents).T
-    return tune_weight(dense, bm25_scores(queries, documents))

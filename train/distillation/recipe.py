@@ -80,7 +80,7 @@ class PairsConfig:
     """Stage 3 beside stage B: pairs whose members shall find each other among the teacher's vectors."""
 
     most: int = least(0, 0)  # pairs drawn; 0: none are learnt from
-    held_out: int = least(1, 10000)  # not learnt from; the weight of hybrid search is found on them
+    held_out: int = least(1, 10000)  # not learnt from; 500 of them are watched in the log
     share: float = within(0, 1, 0.5)  # of the batches
     weight: float = least(0, 0.2)  # of the cross-entropy, beside 5 x (1 - cosine) to the own teacher vector
     temperature: float = within(0.001, 10, 0.05)
@@ -88,17 +88,6 @@ class PairsConfig:
     near: float = within(
         -1, 2, 0.92
     )  # candidates with a higher cosine to the partner are the same text to us
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class HybridConfig:
-    """How the weight of the dense part in hybrid search is found."""
-
-    queries: int = 4000  # anchors of pairs
-    documents: int = (
-        10000  # their positives, and those of other pairs; all of pairs that were not learnt from
-    )
     seed: int = 0
 
 
@@ -112,5 +101,4 @@ class Recipe:
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
-    hybrid: HybridConfig = field(default_factory=HybridConfig)
     card: dict[str, Any] = field(default_factory=dict)  # goes into the encoder as it stands

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from train.distillation.hybrid import bm25_scores
+from train.evaluation.bm25 import bm25_scores
 from train.evaluation.scoring import Embed, ranking_score, score_task
 from train.evaluation.tasks import RetrievalTask, Task
 

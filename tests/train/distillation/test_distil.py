@@ -17,7 +17,6 @@ from train.distillation.lessons import Lessons, split_lessons
 from train.distillation.partners import Partners
 from train.distillation.recipe import (
     DistilConfig,
-    HybridConfig,
     MaterialConfig,
     PairsConfig,
     Recipe,
@@ -139,7 +138,6 @@ def recipe(teacher_directory):
         student=StudentConfig(
             width=16, layers=2, heads=2, mlp=24, n_memory=4, max_tokens=62, max_positions=96
         ),
-        hybrid=HybridConfig(queries=30, documents=60),
         card={"teacher": "made"},
     )
 
@@ -149,7 +147,6 @@ def test_a_recipe_gives_an_encoder_that_loads(recipe, data_directory, tmp_path):
     make_encoder(recipe, data_directory, tmp_path / "work", tmp_path / "out", notes.append)
     encoder = load_encoder(str(tmp_path / "out"), dtype="float32")
     assert (encoder.dimension, encoder.n_memory, encoder.max_tokens) == (16, 4, 62)
-    assert 0 <= encoder.hybrid_weight <= 1
     assert [stage["stage"] for stage in encoder.config.stages] == ["table", "distil"]
     assert encoder.config.card["held_out_short"] > 0.5
 
