@@ -50,7 +50,7 @@ def verify(collection: Collection, *, quick: bool = False, report: Report = sile
 
     Args:
         collection: to check.
-        quick: only what can be seen without reading all data: manifests, sizes, counts.
+        quick: manifests, sizes and counts; of all files only those of the index are hashed, vector files up to 512 MB.
         report: called as it goes on.
     """
     report(JobProgress("checking files"))
