@@ -136,9 +136,9 @@ def add_encoder(parser: argparse.ArgumentParser, default: str | None, *, omitted
 def add_columns(parser: argparse.ArgumentParser) -> None:
     """The options that name columns of a source."""
     parser.add_argument("--text", metavar="COLUMN", help="column to search in (default: guessed)")
-    parser.add_argument("--title", metavar="COLUMN", help="column of titles (default: guessed)")
+    parser.add_argument("--title", metavar="COLUMN", help="column of titles (default: guessed; '' for none)")
     parser.add_argument(
-        "--id", metavar="COLUMN", help="column that names each row (default: guessed, else none)"
+        "--id", metavar="COLUMN", help="column that names each row (default: guessed, else none; '' for none)"
     )
     parser.add_argument(
         "--metadata", metavar="COLUMN", nargs="*", help="columns to keep for filters (default: all others)"

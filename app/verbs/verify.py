@@ -20,7 +20,9 @@ def add_parser(subparsers: Any) -> None:
         subparsers, "verify", "check every file and row; exit 3 if one is damaged", _EXAMPLES
     )
     options.add_collection(parser)
-    parser.add_argument("--quick", action="store_true", help="manifests, sizes and counts; hashes only the files of the index")
+    parser.add_argument(
+        "--quick", action="store_true", help="manifests, sizes and counts; hashes only the files of the index"
+    )
     parser.add_argument("--progress-file", metavar="FILE", help=argparse.SUPPRESS)
     options.add_quiet(parser)
     parser.set_defaults(run=run)

@@ -181,19 +181,20 @@ def _stamp(source: Path) -> tuple[int, int, int]:
 
 def _choose_roles(guessed: dict[str, str], columns: list[str], source: Path) -> dict[str, str]:
     """Draws a choice of column for each role; returns those that differ from the guess."""
-    if not columns:
+    if len(guessed) + len(columns) < 2:
         return {}
     chosen = {}
     for role, place in zip(_ROLE_LABELS, st.columns(len(_ROLE_LABELS)), strict=True):
         guess = guessed.get(role, "")
-        options = list(dict.fromkeys([guess, *guessed.values(), *columns]))
+        none = [] if role == "text" else [""]
+        options = list(dict.fromkeys([guess, *guessed.values(), *columns, *none]))
         picked = place.selectbox(
             _ROLE_LABELS[role],
             options,
             format_func=lambda option: one_line(option) or "none",
             key=f"import_{role}_{source}",
         )
-        if picked and picked != guess:
+        if picked != guess:
             chosen[role] = picked
     return chosen
 

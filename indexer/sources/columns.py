@@ -96,13 +96,13 @@ def choose_columns(
     title: str | None = None,
     id: str | None = None,
 ) -> dict[str, str]:
-    """Column for each of the roles "text", "title" and "id"; the last two only where there is one.
+    """Column for each of the roles "text", "title" and "id"; the last two only where there is one, "" for none.
 
     Raises:
         InputError: a given column is not there or cannot have that role, or the text column is not obvious.
     """
     for option, name in (("--text", text), ("--title", title), ("--id", id)):
-        if name is not None:
+        if name or (name is not None and option == "--text"):
             require_column(name, columns, where, option)
     if text is not None and columns[text].type not in ("string", None):
         raise InputError(

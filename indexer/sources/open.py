@@ -26,8 +26,8 @@ def open_sources(
     Args:
         specs: paths, globs, folders, `-` for standard input, pandas frames, Arrow tables; at least one.
         text: the column to search; None to guess.
-        title: the column of titles; None to guess, and to do without where there is none.
-        id: the column of identifiers; None to guess, and to do without where there is none.
+        title: the column of titles; None to guess, and to do without where there is none; "" for none.
+        id: the column of identifiers; the same.
         metadata: the columns to keep beside; None for all, up to 200.
         on_bad_row: stop at the first bad row, or skip and count bad rows.
 

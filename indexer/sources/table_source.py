@@ -50,7 +50,7 @@ class TableSource(Source):
         self.bad_rows = self._log.sentences
         self._surveys: list[Survey] = []
         merged = self._survey_all()
-        if all(reader.roles for reader in readers) and not any(roles.values()):
+        if all(reader.roles for reader in readers) and all(name is None for name in roles.values()):
             self.guessed = dict(readers[0].roles)
         else:
             self.guessed = choose_columns(merged, name, **roles)

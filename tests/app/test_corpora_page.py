@@ -94,6 +94,22 @@ def test_a_chosen_column_is_passed_on(library_home, open_app, started):
     assert started[0][1][5:] == ["--text=-other"]
 
 
+def test_a_guessed_title_can_be_refused(library_home, open_app, started):
+    file = library_home / "birds.csv"
+    lines = [
+        "title,body",
+        *(f"Owl {n},The owl number {n} sleeps all day in a hollow tree." for n in range(8)),
+    ]
+    file.write_text("\n".join(lines))
+    test = open_app("corpora")
+    test.text_input(key="import_path").set_value(str(file)).run()
+    box = next(box for box in test.selectbox if box.label == "Column of the title")
+    assert box.value == "title"
+    box.set_value("").run()
+    button(test, "start_import").click().run()
+    assert "--title=" in started[0][1]
+
+
 def test_a_source_is_looked_at_once_until_it_changes(library_home, open_app, started, monkeypatch):
     from indexer import sources
 

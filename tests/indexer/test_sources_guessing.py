@@ -124,6 +124,20 @@ def test_an_id_column_must_be_unique_and_filled():
     assert "id" not in open_sources([table(id=lambda i: i or None, text=prose)]).guessed
 
 
+@pytest.mark.parametrize("role", ["title", "id"])
+def test_a_guess_is_refused_with_an_empty_name(role, tmp_path):
+    frame = table(id=lambda i: f"{i}", title=lambda i: f"t{i}", summary=prose)
+    source = open_sources([frame], **{role: ""})
+    assert role not in source.guessed and len(source.guessed) == 2
+    assert role in source.columns
+    (tmp_path / "a.txt").write_text(prose(1))
+    folder = open_sources([tmp_path], title="", id="")
+    assert folder.guessed == {"text": "text"}
+    assert [document.title for document in documents(folder)] == [""]
+    with pytest.raises(InputError, match="there is no column ''"):
+        open_sources([frame], text="")
+
+
 def test_a_name_of_something_else_is_no_title():
     source = open_sources([table(file_name=lambda i: f"f{i}", first_name=lambda i: f"A{i}", text=prose)])
     assert source.guessed == {"text": "text"}
