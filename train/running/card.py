@@ -11,6 +11,8 @@ from encoder.atomic import write_bytes
 
 _MEASURES = {
     "held_out_loss": "loss of the objective on held-out texts",
+    "loss_without_memory": "the same with no memory for the decoder to read",
+    "loss_with_other_memory": "the same with the memory of another text",
     "bits_per_byte": "bits that a byte of held-out text costs",
     "known_items": "nDCG@10 x 100: held-out queries, or first halves of texts, look for their document or second half",
     "effective_rank": "directions that the held-out vectors fill (raw)",

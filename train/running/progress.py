@@ -21,6 +21,8 @@ Note = Callable[[str], None]
 # Names of the measures in the order they are shown.
 _SHOWN = {
     "eval_held_out_loss": ("held-out loss", ".4g"),
+    "eval_loss_without_memory": ("without memory", ".4g"),
+    "eval_loss_with_other_memory": ("with another text's", ".4g"),
     "eval_known_items": ("known items", ".1f"),
     "eval_effective_rank": ("effective rank", ".1f"),
     "eval_mean_cosine": ("mean cosine", ".3f"),

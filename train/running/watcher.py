@@ -32,7 +32,7 @@ class Watcher:
         texts: held out; the spectrum is that of their vectors.
         known_items: most texts that are cut in two, or pairs that are used.
         pairs: held-out queries, each with the one document that answers it; None: the halves of the texts.
-        held_out_loss: the objective over held-out items; None where a stage has none.
+        held_out: losses of the objective over held-out items; None where a stage has none.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class Watcher:
         *,
         known_items: int,
         pairs: Sequence[tuple[str, str]] | None = None,
-        held_out_loss: Callable[[], float] | None = None,
+        held_out: Callable[[], Measures] | None = None,
     ) -> None:
         self._encoder = encoder
         self._texts = list(texts)
         self._halves = split_in_two(texts, known_items) if pairs is None else list(pairs)[:known_items]
-        self._held_out_loss = held_out_loss
+        self._held_out = held_out
 
     def look(self) -> Measures:
         """The measures of this moment, each a finite number; what cannot be measured is left out."""
         found: Measures = {}
-        if self._held_out_loss is not None:
-            found["held_out_loss"] = self._held_out_loss()
+        if self._held_out is not None:
+            found |= self._held_out()
         if len(self._halves) > 1:
             found["known_items"] = self._known_items()
         if len(self._texts) > 1:

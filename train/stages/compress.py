@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens, M memory tokens, D width.
 """
 
-from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from encoder.weights import read_causal_lm, read_tokenizer
 from train.adapter import attach_adapter, halve_frozen
 from train.compression.bags import BagOfTokens
 from train.compression.compressor import Compressor
+from train.compression.held_out import held_out_losses
 from train.compression.masked import MaskedNextToken, mask_token
 from train.compression.twin import copy_decoder, share_decoder
 from train.objectives.head import language_head
@@ -39,8 +40,6 @@ from train.stages.backbone import find_backbone
 from train.stages.mean_of_text import MeanOfText
 from train.texts.split_texts import SplitTexts, collate_splits
 from train.texts.stream import TextStream, local_paths, need_training_extra
-
-_HELD_OUT_BATCH = 8
 
 
 class Parts(NamedTuple):
@@ -160,6 +159,7 @@ def _keeper(recipe: CompressRecipe, parts: Parts, base: BaseReference, data: dic
 
 
 def _watcher(recipe: CompressRecipe, parts: Parts, texts: SplitTexts, device: str) -> Watcher:
+    items = texts.held_out()
     encoder = LiveEncoder(
         parts.states,
         text_tokenizer(parts.tokenizer),
@@ -171,7 +171,7 @@ def _watcher(recipe: CompressRecipe, parts: Parts, texts: SplitTexts, device: st
         encoder,
         texts.stream.held_out,
         known_items=recipe.watch.known_items,
-        held_out_loss=_held_out_loss(parts.objective, texts.held_out()),
+        held_out=partial(held_out_losses, parts.objective, items) if items else None,
     )
 
 
@@ -265,28 +265,6 @@ def new_config(recipe: CompressRecipe, parts: Parts) -> EncoderConfig:
         max_tokens=recipe.memory.max_tokens,
         pooling="bidirectional_mean" if parts.memory is None else "memory_mean",
     )
-
-
-def _held_out_loss(objective: nn.Module, items: Sequence[dict[str, Any]]) -> Callable[[], float] | None:
-    """Mean loss over held-out texts, always with the same splits; None where no text is long enough."""
-    if not items:
-        return None
-
-    def look() -> float:
-        device = next(objective.parameters()).device
-        was_training = objective.training
-        objective.eval()
-        total = 0.0
-        with torch.no_grad():
-            for start in range(0, len(items), _HELD_OUT_BATCH):
-                chunk = items[start : start + _HELD_OUT_BATCH]
-                batch = {name: value.to(device) for name, value in collate_splits(chunk).items()}
-                batch.pop("number")
-                total += float(objective(**batch)["loss"]) * len(chunk)
-        objective.train(was_training)
-        return total / len(items)
-
-    return look
 
 
 def _trained_weights(model: nn.Module) -> str:

@@ -7,6 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from encoder.memory import MemoryModel, new_memory
 from train.adapter import attach_adapter
 from train.compression.compressor import Compressor
+from train.compression.held_out import held_out_losses
 from train.compression.twin import share_decoder
 from train.settings import Adapter, Compression
 
@@ -93,3 +94,23 @@ def test_without_start_token_nothing_can_go_on_from_no_memory(language_model):
     encoder = MemoryModel(language_model.base_model, new_memory(language_model.base_model, 2))
     bare = Compressor(encoder, share_decoder(language_model), bos_id=None, settings=Compression())
     assert bare.controls(*_batch(3, torch.Generator().manual_seed(7))).keys() == {"own", "other"}
+
+
+def test_held_out_items_are_judged_as_one_batch_would_be(compressor):
+    ids, length, splits = _batch(17, torch.Generator().manual_seed(7))
+    columns = zip(ids.tolist(), splits.tolist(), strict=True)
+    items = [{"input_ids": text, "splits": cuts, "number": 0} for text, cuts in columns]
+    compressor.train()
+    found = held_out_losses(compressor, items)
+    assert compressor.training and compressor.encoder.training
+    compressor.eval()
+    whole = compressor.controls(ids, length, splits)
+    assert found.keys() == {"held_out_loss", "loss_without_memory", "loss_with_other_memory"}
+    assert found["held_out_loss"] == pytest.approx(float(whole["own"]), rel=1e-4)
+    assert found["loss_without_memory"] == pytest.approx(float(whole["none"]), rel=1e-4)
+    # The seventeenth stands alone in its batch: there is no other memory to give it.
+    pairs = [compressor.controls(ids[at : at + 8], length[at : at + 8], splits[at : at + 8]) for at in (0, 8)]
+    assert found["loss_with_other_memory"] == pytest.approx(
+        sum(float(one["other"]) for one in pairs) / 2, rel=1e-4
+    )
+    assert held_out_losses(compressor, items[:1]).keys() == {"held_out_loss", "loss_without_memory"}

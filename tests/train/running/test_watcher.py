@@ -107,7 +107,7 @@ _SPECTRUM = {"effective_rank", "effective_rank_centred", "rank_me", "mean_cosine
 
 def test_a_look_gives_known_items_spectrum_and_slots():
     texts = [f"{number} {LONG}" for number in range(6)]
-    found = look(texts, held_out_loss=lambda: 1.5)
+    found = look(texts, held_out=lambda: {"held_out_loss": 1.5})
     assert found.keys() == _SPECTRUM | {"held_out_loss", "known_items", "slot_similarity"}
     assert found["held_out_loss"] == 1.5
     assert all(math.isfinite(value) for value in found.values())
@@ -128,7 +128,7 @@ def test_nothing_held_out_gives_no_measures():
 
 def test_measures_that_are_not_finite_are_left_out():
     texts = [f"{number} {LONG}" for number in range(6)]
-    found = look(texts, Space(value=np.nan), held_out_loss=lambda: float("inf"))
+    found = look(texts, Space(value=np.nan), held_out=lambda: {"held_out_loss": float("inf")})
     assert "held_out_loss" not in found and "known_items" not in found
 
 

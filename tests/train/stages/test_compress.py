@@ -72,6 +72,7 @@ def test_the_run_says_loss_spectrum_and_where_the_encoder_is(compressed):
     assert "weights are trained" in compressed.notes[0]
     assert "step 6 of 6 · loss" in said
     assert "effective rank" in said and "slot similarity" in said and "known items" in said
+    assert "without memory" in said and "with another text's" in said
     assert compressed.notes[-1] == f"the encoder is {compressed.out / 'encoder'}"
 
 
