@@ -19,7 +19,7 @@ def describe(*packages: str) -> str:
     """
     rows = {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _commit(),
+        "commit": commit(),
         "processor": _processor(),
         "memory": _memory(),
         "load average at start": ", ".join(f"{load:.2f}" for load in os.getloadavg()),
@@ -32,14 +32,15 @@ def describe(*packages: str) -> str:
     )
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that is checked out, and how many files differ from it."""
     try:
-        commit = _git("rev-parse", "--short", "HEAD")
+        found = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return "not a git checkout"
     files = len(changed.splitlines())
-    return f"{commit}, {files} files changed since" if files else commit
+    return f"{found}, {files} files changed since" if files else found
 
 
 def _git(*arguments: str) -> str:

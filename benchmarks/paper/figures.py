@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from plan import UNTRAINED, pooling_name
+from plan import PEERS, UNTRAINED, peer_name, pooling_name
 from plots import Axes, Line, Point, dot_chart, heat_maps, line_chart
 from results import Results
-from tables import SHOWN, memory_names, pairs_names, stage_names
+from tables import PEER_TITLES, SHOWN, memory_names, pairs_names, stage_names
 
 _STAGES = ("before", "stage 1", "stage 2", "stage 3")
 
@@ -35,6 +35,9 @@ def _pretext(results: Results) -> str:
     for name in results.content["encoders"]:
         if name.startswith(prefix) and (value := results.value(name, "mean")) is not None:
             rows.append((f"untouched, {name.removeprefix(prefix)}", value, 0.0))
+    for name in PEERS:
+        if (value := results.value(peer_name(name), "mean")) is not None:
+            rows.append((PEER_TITLES[name], value, 0.0))
     rows.sort(key=lambda row: -row[1])
     return dot_chart(Axes("After stage 1", "mean score of all sets; whisker: deviation over seeds", ""), rows)
 
@@ -74,14 +77,15 @@ def _memory(results: Results) -> str:
 def _ranks(results: Results) -> str:
     lines = [
         Line(
-            name,
+            "no stage 1" if name == UNTRAINED else name,
             _points(
                 results,
                 {stage: stage_names(results, name, stage) for stage in range(len(_STAGES))},
                 "effective_rank_centred",
             ),
+            name == UNTRAINED,
         )
-        for name in SHOWN[:-1]
+        for name in SHOWN
     ]
     axes = Axes(
         "Effective rank (0: untrained memory tokens)",

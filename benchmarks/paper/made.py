@@ -1,7 +1,10 @@
 """Texts, pairs and development sets without meaning, for a trial of the study: words of a few subjects, from a seed."""
 
+import io
 import random
 from pathlib import Path
+
+from encoder.atomic import write_bytes
 
 _SUBJECTS = {
     "sea": "ship wave harbour sailor tide anchor coast storm island net",
@@ -16,7 +19,7 @@ _TEXTS, _PAIRS = 300, 120
 
 
 def make_material(folder: Path) -> tuple[Path, Path]:
-    """Writes training files and development sets, the same at every call.
+    """Writes training files and development sets, the same at every call; files that are there stay.
 
     Returns:
         The folders for --data and --eval.
@@ -37,7 +40,10 @@ def make_material(folder: Path) -> tuple[Path, Path]:
     for name, columns in tables.items():
         path = folder / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(columns), path)
+        if not path.exists():  # another process may read it
+            content = io.BytesIO()
+            pq.write_table(pa.table(columns), content)
+            write_bytes(path, content.getvalue())
     return folder / "data", folder / "sets"
 
 

@@ -8,17 +8,22 @@ from scale import OBJECTIVES, Scale
 PARTS = ("pretext", "stages", "memory", "pairs")
 BACKBONE = "backbone"
 UNTRAINED = "untrained"  # memory tokens before any stage
+PEERS = (
+    "random",
+    "lsa",
+)  # a floor, and what needs no language model: random vectors, TF-IDF with singular vectors
+DONE_FILE = "done.json"
 
 
 @dataclass(frozen=True)
 class Step:
-    """An encoder to be made and scored; or the backbone, which is only made."""
+    """An encoder to be made and scored; or the backbone, which is only made; or a peer, which is only scored."""
 
     name: str  # of its folder below the work folder
-    kind: str  # pretrain, pooling, fresh (new memory tokens), compress, simcse or contrastive
+    kind: str  # pretrain, peer, pooling, fresh (new memory tokens), compress, simcse or contrastive
     seed: int = 0
     start: str = ""  # the step whose result it begins from
-    objective: str = ""  # of stage 1; of a pooling its name
+    objective: str = ""  # of stage 1; of a pooling or a peer its name
     n_memory: int = 0
     pairs: int = 0  # labelled pairs that it learns from
 
@@ -26,6 +31,16 @@ class Step:
     def is_scored(self) -> bool:
         """Whether the development sets are asked of it; memory tokens put on another encoder are a start alone."""
         return self.kind != "pretrain" and not (self.kind == "fresh" and self.objective != UNTRAINED)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it leaves a folder of its own."""
+        return self.kind not in ("peer", "pooling")
+
+    @property
+    def file_name(self) -> str:
+        """Its name where it names a file."""
+        return self.name.replace("/", ".")
 
 
 def stage1_name(seed: int, objective: str, n_memory: int) -> str:
@@ -53,6 +68,11 @@ def pooling_name(pooling: str) -> str:
     return f"untouched/{pooling}"
 
 
+def peer_name(peer: str) -> str:
+    """What has no language model behind it."""
+    return f"peers/{peer}"
+
+
 def make_plan(
     scale: Scale, seeds: int, poolings: Sequence[str], parts: Iterable[str] = PARTS
 ) -> dict[str, list[Step]]:
@@ -66,7 +86,8 @@ def make_plan(
     """
     makers = {"pretext": _pretext, "stages": _stages, "memory": _memory, "pairs": _pairs}
     backbone = Step(BACKBONE, "pretrain")
-    free = [Step(pooling_name(name), "pooling", start=BACKBONE, objective=name) for name in poolings]
+    free = [Step(peer_name(name), "peer", objective=name) for name in PEERS]
+    free += [Step(pooling_name(name), "pooling", start=BACKBONE, objective=name) for name in poolings]
     return {
         part: [
             backbone,

@@ -23,6 +23,7 @@ _PARTS: dict[str, Callable[[Results], str]] = {
     "pairs": tables.pairs,
     "spectra": tables.spectra,
     "slots": tables.slots,
+    "continuation": tables.continuation,
 }
 
 
@@ -71,7 +72,9 @@ def _sets(results: Results) -> str:
 
 def _machine(results: Results) -> str:
     hours = results.content["processor_seconds"] / 3600
+    about = describe("llm2comp", "torch", "transformers", "sentence-transformers", "scikit-learn", "numpy")
     return (
-        describe("llm2comp", "torch", "transformers", "sentence-transformers", "scikit-learn", "numpy")
-        + f"\n\nThe steps took {hours:.1f} processor hours, one thread; what a stop lost is not counted."
+        f"{about}\n\nThe table is of the moment when this page was written. The scores are of these commits: "
+        f"{'; '.join(results.content['commits'])}. The steps took {hours:.1f} processor hours, one thread, without what was "
+        "done before a stop."
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from plan import PARTS, Step, in_order, make_plan
+from plan import BACKBONE, DONE_FILE, PARTS, Step, in_order, make_plan
 from scale import Scale
 
 from encoder.errors import InputError
@@ -28,7 +28,12 @@ class Spread:
     seeds: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f}" if self.deviation is None else f"{self.mean:.1f} ± {self.deviation:.1f}"
+        return self.to_digits(1)
+
+    def to_digits(self, digits: int) -> str:
+        """With so many digits behind the point."""
+        deviation = "" if self.deviation is None else f" ± {self.deviation:.{digits}f}"
+        return f"{self.mean:.{digits}f}{deviation}"
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
@@ -60,11 +65,12 @@ class Results:
         return self.content["encoders"].get(name)
 
     def value(self, name: str, what: str) -> float | None:
-        """A figure of an encoder: "mean" over all sets, a kind, a set, or a measure of the space."""
-        found = self.record(name)
-        if found is None:
-            return None
-        return found["means"].get(what, found["scores"].get(what, found["space"].get(what)))
+        """A figure of an encoder: "mean" over all sets, a kind, a set, or a measure of space or continuation."""
+        found = self.record(name) or {}
+        for group in ("means", "scores", "space", "continuation"):
+            if what in found.get(group, {}):
+                return found[group][what]
+        return None
 
     def over_seeds(self, name_of: Callable[[int], str], what: str) -> Spread | None:
         """A figure over the seeds that are there."""
@@ -96,13 +102,14 @@ def collect(work: Path, scale: Scale, seeds: int, poolings: Sequence[str]) -> Re
         )
     plan = make_plan(scale, seeds, poolings)
     kinds = {each["name"]: each["kind"] for each in claim["described"]}
-    encoders, seconds = {}, 0.0
+    encoders, seconds, commits = {}, 0.0, set()
     for step in in_order(plan):
-        seconds += _seconds(work / step.name / "done.json")
-        score = work / "scores" / f"{step.name.replace('/', '.')}.json"
+        seconds += _seconds(work / step.name / DONE_FILE)
+        score = work / "scores" / f"{step.file_name}.json"
         if score.exists():
             found = json.loads(score.read_text(encoding="utf-8"))
             seconds += found["processor_seconds"]
+            commits.add(found.get("commit", "not recorded"))
             encoders[step.name] = _record(step, found, kinds)
     return Results(
         {
@@ -113,7 +120,8 @@ def collect(work: Path, scale: Scale, seeds: int, poolings: Sequence[str]) -> Re
             "data": claim["data"],
             "processor_seconds": round(seconds),
             "complete": {part: _count(plan[part], encoders) for part in PARTS},
-            "backbone": _measures(work / "backbone" / "done.json"),
+            "commits": sorted(commits),
+            "backbone": _measures(work / BACKBONE / DONE_FILE),
             "encoders": encoders,
         }
     )
@@ -136,6 +144,7 @@ def _record(step: Step, found: dict[str, Any], kinds: dict[str, str]) -> dict[st
         | {kind: round(value, 3) for kind, value in means.items()},
         "scores": scores,
         "space": found["space"],
+        "continuation": found.get("continuation", {}),
     }
 
 

@@ -36,14 +36,14 @@ def files_of(data: Path, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def recipe_of(step: Step, scale: Scale, data: Path, work: Path) -> Any:
-    """What `train` is told; None for a step that trains nothing."""
+    """What `train` is told of a step that trains."""
     makers = {
         "pretrain": _pretrain,
         "compress": _compress,
         "simcse": _simcse,
         "contrastive": _contrastive,
     }
-    return makers[step.kind](step, scale, data, work) if step.kind in makers else None
+    return makers[step.kind](step, scale, data, work)
 
 
 def result_of(step: Step, work: Path) -> Path:
@@ -56,7 +56,8 @@ def start_of(step: Step, work: Path) -> Path:
     return work / step.start / (BACKBONE if step.start == BACKBONE else "encoder")
 
 
-def _texts(step: Step, scale: Scale, data: Path) -> Texts:
+def texts_of(step: Step, scale: Scale, data: Path) -> Texts:
+    """The texts of stages 0 to 2; the first are held out of all of them."""
     return Texts(
         files_of(data, TEXT_FILES),
         shortest_characters=scale.shortest_characters,
@@ -85,7 +86,7 @@ def _watch(steps: int, look: int = 0) -> Watch:
 def _pretrain(step: Step, scale: Scale, data: Path, work: Path) -> PretrainRecipe:
     return PretrainRecipe(
         out=str(work / step.name),
-        texts=_texts(step, scale, data),
+        texts=texts_of(step, scale, data),
         schedule=_schedule(
             scale.pretrain, scale, step.seed, decay="cosine", weight_decay=0.1, betas=(0.9, 0.95)
         ),
@@ -106,7 +107,7 @@ def _compress(step: Step, scale: Scale, data: Path, work: Path) -> CompressRecip
     return CompressRecipe(
         out=str(work / step.name),
         backbone=str(start_of(step, work)),
-        texts=_texts(step, scale, data),
+        texts=texts_of(step, scale, data),
         schedule=_schedule(scale.compress, scale, step.seed),
         memory=Memory(n_memory=step.n_memory or scale.n_memory, max_tokens=scale.max_tokens),
         adapter=_WHOLE,
@@ -119,7 +120,7 @@ def _simcse(step: Step, scale: Scale, data: Path, work: Path) -> SimcseRecipe:
     return SimcseRecipe(
         out=str(work / step.name),
         encoder=str(start_of(step, work)),
-        texts=_texts(step, scale, data),
+        texts=texts_of(step, scale, data),
         schedule=_schedule(scale.simcse, scale, step.seed),
         views=Views(max_tokens=scale.view_tokens, mini_batch=scale.simcse.batch),
         adapter=_WHOLE,

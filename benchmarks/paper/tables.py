@@ -5,18 +5,20 @@ from statistics import mean as average
 from statistics import stdev
 from typing import Any
 
-from plan import PARTS, UNTRAINED, pairs_name, pooling_name, simcse_name, stage1_name
+from plan import PARTS, PEERS, UNTRAINED, pairs_name, peer_name, pooling_name, simcse_name, stage1_name
 from report import MISSING, table
 from results import KINDS, Results, Spread
 
 SHOWN = ("ctkd", "nll", "reconstruction", "mntp", "ebae", "ebar", UNTRAINED)
+_CONTINUATIONS = ("held_out_loss", "loss_without_memory", "loss_with_other_memory")
 _TITLES = {
     "pretext": "1. objectives and poolings",
     "stages": "2. after stages 2 and 3, spectra, likeness of memory tokens",
     "memory": "3. number of memory tokens",
     "pairs": "6. number of labelled pairs",
 }
-# Mean and, of the objectives that it has, the paper's columns of encoder kinds: 14 sets of Llama-2-7b.
+PEER_TITLES = {"random": "random vectors", "lsa": "TF-IDF, 256 singular vectors"}
+# The paper's means over its 14 sets, Llama-2-7b.
 PAPER_PRETEXT = {
     "ctkd": 52.49,
     "nll": 46.22,
@@ -82,8 +84,9 @@ def pretext(results: Results) -> str:
     poolings = [
         name.split("/")[1] for name in results.content["encoders"] if name.startswith(pooling_name(""))
     ]
-    rows = [
-        [f"*untouched, {name}*", *_pooling_cells(results, name), _paper(PAPER_PRETEXT, name)]
+    rows = [[f"*{PEER_TITLES[name]}*", *_lone_cells(results, peer_name(name)), "-"] for name in PEERS]
+    rows += [
+        [f"*untouched, {name}*", *_lone_cells(results, pooling_name(name)), _paper(PAPER_PRETEXT, name)]
         for name in poolings
     ]
     rows += [
@@ -133,13 +136,13 @@ def pairs(results: Results) -> str:
 def spectra(results: Results) -> str:
     """Effective rank and mean cosine before and after each stage."""
     rows = []
-    for name in SHOWN[:-1]:
+    for name in SHOWN:
         names = [stage_names(results, name, stage) for stage in (0, 1, 2, 3)]
         ranks = [results.over_seeds(each, "effective_rank_centred") for each in names]
         cosines = [results.over_seeds(each, "mean_cosine") for each in names]
         rows.append(
             [
-                name,
+                "*no stage 1*" if name == UNTRAINED else name,
                 *(_shown(cell) for cell in ranks),
                 " → ".join(MISSING if cell is None else f"{cell.mean:.2f}" for cell in cosines),
             ]
@@ -150,7 +153,7 @@ def spectra(results: Results) -> str:
         "after stage 1",
         "after stage 2",
         "after stage 3",
-        "mean cosine, the same",
+        "mean cosine at the same four points",
     ]
     return table(header, rows)
 
@@ -164,6 +167,20 @@ def slots(results: Results) -> str:
             label_of = "*untrained*" if name == UNTRAINED else name
             rows.append([label_of, label, *(_range(found))])
     return table(["memory tokens of", "states", "mean cosine", "least", "most", "seeds"], rows)
+
+
+def continuation(results: Results) -> str:
+    """What a decoder loses that reads memory tokens in place of the text."""
+    rows = []
+    for name in (UNTRAINED, "nll", "ctkd", "reconstruction"):
+        found = [results.over_seeds(stage_names(results, name, 1), key) for key in _CONTINUATIONS]
+        label = "*untrained*" if name == UNTRAINED else name
+        seeds = 0 if found[0] is None else found[0].seeds
+        rows.append([label, *(MISSING if cell is None else cell.to_digits(3) for cell in found), seeds])
+    return table(
+        ["memory tokens of", "its own memory tokens", "no memory tokens", "those of another text", "seeds"],
+        rows,
+    )
 
 
 def off_diagonals(results: Results, name_of: Callable[[int], str], key: str) -> list[list[float]]:
@@ -201,9 +218,10 @@ def _cells(results: Results, name_of: Callable[[int], str]) -> list[Any]:
     return [*(_shown(cell) for cell in found), 0 if found[0] is None else found[0].seeds]
 
 
-def _pooling_cells(results: Results, name: str) -> list[Any]:
-    values = [results.value(pooling_name(name), what) for what in ("mean", *_kinds(results))]
-    return [*(MISSING if value is None else f"{value:.1f}" for value in values), "no seed"]
+def _lone_cells(results: Results, name: str) -> list[Any]:
+    """Of what has no seed."""
+    values = [results.value(name, what) for what in ("mean", *_kinds(results))]
+    return [*(MISSING if value is None else f"{value:.1f}" for value in values), "-"]
 
 
 def _shown(cell: Spread | None) -> str:

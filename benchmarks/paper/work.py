@@ -8,6 +8,7 @@ WORK/locks/NAME          held by the process that does the step
 WORK/train.log           what the stages say
 """
 
+import contextlib
 import fcntl
 import gc
 import json
@@ -21,17 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from development import describe
-from plan import Step
+from machine import commit
+from plan import DONE_FILE, Step
 from scale import Scale
 from stage_recipes import PAIR_FILES, TEXT_FILES, files_of, recipe_of, result_of, start_of
 
-from encoder.atomic import write_json
+from encoder.atomic import create_exclusive, write_json
 from encoder.errors import ConfigError
 from encoder.memory import new_memory
 from train.evaluation.tasks import Task, content_sha256
 
 FORMAT = 1
-_DONE = "done.json"
 _LOOK_S = 5.0  # between two looks for a step that another process has made ready or given up
 
 
@@ -54,18 +55,17 @@ class Study:
         """
         claim = json.loads(json.dumps(self._claim()))
         path = self.work / "study.json"
-        if path.exists():
-            old = json.loads(path.read_text(encoding="utf-8"))
-            changed = sorted(key for key in claim.keys() | old.keys() if claim.get(key) != old.get(key))
-            if changed:
-                raise ConfigError(
-                    f"the study there was begun with another {', '.join(changed)}",
-                    str(path),
-                    "name another folder with --work, or the data that it was begun with",
-                )
-            return
         self.work.mkdir(parents=True, exist_ok=True)
-        write_json(path, claim)
+        with contextlib.suppress(FileExistsError):
+            create_exclusive(path, json.dumps(claim, indent=1).encode())
+        old = json.loads(path.read_text(encoding="utf-8"))
+        changed = sorted(key for key in claim.keys() | old.keys() if claim.get(key) != old.get(key))
+        if changed:
+            raise ConfigError(
+                f"the study there was begun with another {', '.join(changed)}",
+                str(path),
+                "name another folder with --work, or the data that it was begun with",
+            )
 
     def _claim(self) -> dict[str, Any]:
         scale = asdict(replace(self.scale, seconds={}))
@@ -90,14 +90,18 @@ class Study:
                     self._learn(kind, json.loads(path.read_text(encoding="utf-8"))["seconds"])
         missing = self._missing(steps)
         self.tell(f"{len(steps) - len(missing)} of {len(steps)} steps are done; {self._left(missing)}")
-        began, done = time.monotonic(), 0
+        began, done, is_waiting = time.monotonic(), 0, False
         while missing:
             finished = self._next(missing)
             missing = self._missing(steps)
             if finished is None:
+                if missing and not is_waiting:
+                    self.tell(f"waiting for other processes: {', '.join(step.name for step in missing)}")
+                is_waiting = True
                 time.sleep(_LOOK_S)
                 continue
             seconds, name = finished
+            is_waiting = False
             done += 1
             count = len(steps) - len(missing)
             rate = 60 * done / max(time.monotonic() - began, 1e-9)
@@ -112,7 +116,7 @@ class Study:
     def _next(self, missing: Sequence[Step]) -> tuple[float, str] | None:
         """Does the first step that no process holds and that can begin; its seconds and name, None if there is none."""
         for step in missing:
-            if step.start and not (self.work / step.start / _DONE).exists():
+            if step.start and not (self.work / step.start / DONE_FILE).exists():
                 continue
             with self._held(step) as mine:
                 if mine and not self.is_complete(step):
@@ -123,7 +127,7 @@ class Study:
     @contextmanager
     def _held(self, step: Step) -> Iterator[bool]:
         """Whether this process has the step to itself; a process that dies lets go of its own."""
-        path = self.work / "locks" / _file_name(step)
+        path = self.work / "locks" / step.file_name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
             try:
@@ -135,7 +139,7 @@ class Study:
 
     def is_made(self, step: Step) -> bool:
         """Whether its encoder is there."""
-        return self._done(step).exists() or step.kind == "pooling"
+        return not step.is_made or self._done(step).exists()
 
     def is_complete(self, step: Step) -> bool:
         """Whether its encoder is there, and its scores are."""
@@ -147,10 +151,10 @@ class Study:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def _done(self, step: Step) -> Path:
-        return self.work / step.name / _DONE
+        return self.work / step.name / DONE_FILE
 
     def _score(self, step: Step) -> Path:
-        return self.work / "scores" / f"{_file_name(step)}.json"
+        return self.work / "scores" / f"{step.file_name}.json"
 
     def _complete(self, step: Step) -> float:
         """Makes and scores the encoder of a step; seconds that it took."""
@@ -168,9 +172,9 @@ class Study:
             from measure import measure
 
             began, cpu = time.monotonic(), time.process_time()
-            found = measure(step, self.tasks, self.scale, self.work)
+            found = measure(step, self.tasks, self.scale, self.work, self.data)
             seconds = time.monotonic() - began
-            spent = {"seconds": seconds, "processor_seconds": time.process_time() - cpu}
+            spent = {"seconds": seconds, "processor_seconds": time.process_time() - cpu, "commit": commit()}
             self._score(step).parent.mkdir(parents=True, exist_ok=True)
             write_json(self._score(step), {"step": asdict(step), **spent, **found})
             self._learn(_score_kind(step), seconds)
@@ -203,10 +207,6 @@ class Study:
     def _expected(self, kind: str) -> float:
         spent = self._spent.get(kind)
         return sum(spent) / len(spent) if spent else self.scale.seconds.get(kind, 1.0)
-
-
-def _file_name(step: Step) -> str:
-    return step.name.replace("/", ".")
 
 
 def _score_kind(step: Step) -> str:
