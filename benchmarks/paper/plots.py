@@ -12,7 +12,7 @@ from html import escape
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _FONT = 'font-family="Helvetica, Arial, sans-serif" font-size="12"'
 _INK, _PALE = "#222222", "#dddddd"
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 34, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 26, 34, 46
 
 
 @dataclass(frozen=True)
