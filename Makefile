@@ -10,7 +10,7 @@ demo: environment  ## index the documentation of the installed packages and open
 
 test: development  ## all tests that need no GPU, a real Chromium included
 	@scripts/chromium.sh
-	@echo "-- running all tests: about 10 minutes on two cores" >&2
+	@echo "-- running all tests: 20 to 30 minutes on two cores" >&2
 	@$(BIN)/lint-imports --no-cache >/dev/null && $(BIN)/pytest -q -m "not gpu"
 
 check: development  ## what must pass before every commit: format, lint, types, import contracts, fast tests

@@ -16,7 +16,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,7 @@ class Study:
                     return self._complete(step), step.name
         return None
 
-    @contextmanager
+    @contextlib.contextmanager
     def _held(self, step: Step) -> Iterator[bool]:
         """Whether this process has the step to itself; a process that dies lets go of its own."""
         path = self.work / "locks" / step.file_name
