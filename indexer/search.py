@@ -35,7 +35,7 @@ from indexer.query.computed import ComputedColumns
 from indexer.query.explain import Explanation, explain_hit
 from indexer.query.facets import column_range, column_values, facet_counts
 from indexer.query.filters import parse_filter, print_filter
-from indexer.query.ranking import Clock, Search
+from indexer.query.ranking import Clock, Search, find_together
 from indexer.query.row_columns import PREFIX, ColumnProvider, filter_names
 from indexer.query.scope import Scope, filter_columns, make_scope
 from indexer.query.snapshot import Allowed, Snapshot
@@ -233,10 +233,11 @@ class Searcher:
             encode = partial(embedder.encode_query, stats=stats)
         with clock.step("encode"):
             asked = ask(snapshot, queries, mode=wish.mode, encode=encode, stats=stats)
+        found = find_together(snapshot, asked, scope, wish.k, exact=wish.exact, clock=clock)
         results = []
-        for one in asked:
+        for one, first in zip(asked, found, strict=True):
             timed = clock.share(len(queries))
-            search = Search(snapshot, one, wish.mode, wish.k, wish.exact, wish.by, timed)
+            search = Search(snapshot, one, wish.mode, wish.k, wish.exact, wish.by, timed, first)
             results.append(search.run(scope, snapshot.collection.settings))
         return results
 

@@ -17,8 +17,10 @@ from indexer.ingest.known import document_hash
 from indexer.ingest.rows import passage_id_of
 from indexer.own_encoder import own_transform
 from indexer.progress import JobProgress, Report, silent
+from indexer.segments.ann import AnnIndex
 from indexer.segments.recall import measure_recall
 from indexer.segments.segment import SEED, Segment, check_files
+from indexer.segments.vector_file import VectorFile
 from indexer.storage import manifest
 from indexer.storage.manifest import Publication, SegmentEntry
 from indexer.storage.row_schema import WORD_COLUMN, vectors_of
@@ -106,7 +108,7 @@ def _check_segment(collection: Collection, entry: SegmentEntry, store: RowStore 
         yield from _check_vectors(segment, store)
 
 
-def _no_twin(_index: Any, _size_bytes: int) -> None:
+def _no_twin(_vectors: VectorFile, _ann: AnnIndex | None) -> None:
     """The files are checked, not the GPU."""
 
 

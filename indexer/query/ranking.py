@@ -1,7 +1,7 @@
 """One query over one snapshot: candidates from both searches, fused, grouped by document, fetched."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from indexer.query.snapshot import Allowed, Nearest, Snapshot
 from indexer.storage.manifest import CollectionSettings
 from indexer.storage.row_schema import WORD_COLUMN
 
-__all__ = ["Clock", "RowQuery", "Search"]
+__all__ = ["Clock", "RowQuery", "Search", "find_together"]
 
 _LEAST_DEPTH = 100
 # Of the dense part, for a query that the encoder hardly knows: the words decide, and meaning only where they are even.
@@ -42,9 +42,31 @@ class _Ranked:
     fusion: Fusion | None = None
 
 
+def first_depth(k: int, scope: Scope) -> int:
+    """How many rows a search for `k` hits looks at to begin with."""
+    return min(max(_LEAST_DEPTH, 3 * k), max(1, scope.allowed.count))
+
+
+def find_together(
+    snapshot: Snapshot, asked: Sequence[Asked], scope: Scope, k: int, *, exact: bool, clock: "Clock"
+) -> list[Nearest | None]:
+    """What the vectors of all queries find at `first_depth`, in one call; None for a query without a vector."""
+    vectors = [one.vector for one in asked if one.vector is not None]
+    if not vectors:
+        return [None] * len(asked)
+    with clock.step("dense"):
+        depth = first_depth(k, scope)
+        found = iter(snapshot.nearest_batch(np.stack(vectors), depth, scope.allowed, exact=exact))
+    return [None if one.vector is None else next(found) for one in asked]
+
+
 @dataclass(slots=True)
 class Search:
-    """One query over one snapshot."""
+    """One query over one snapshot.
+
+    Attributes:
+        first: what its vector finds at `first_depth` in the whole scope, when that was looked for with other queries.
+    """
 
     snapshot: Snapshot
     asked: Asked
@@ -53,13 +75,14 @@ class Search:
     exact: bool
     by: str
     clock: "Clock"
+    first: Nearest | None = None
 
     def run(self, scope: Scope, settings: CollectionSettings) -> SearchResult:
         """Looks deeper until k hits are found or no row is left."""
         words = self._words()
         if self.mode == "hybrid" and words is not None and words.is_constrained:
-            scope = self._constrain(scope, words)
-        depth = min(max(_LEAST_DEPTH, 3 * self.k), max(1, scope.allowed.count))
+            scope, self.first = self._constrain(scope, words), None
+        depth = first_depth(self.k, scope)
         weight = _UNKNOWN_WEIGHT if self.asked.is_unknown else settings.hybrid_weight
         while True:
             ranked = self._rank(depth, scope, words, weight)
@@ -98,8 +121,8 @@ class Search:
         return rows
 
     def _rank(self, depth: int, scope: Scope, words: KeywordQuery | None, weight: float) -> _Ranked:
-        nearest = None
-        if self.asked.vector is not None:
+        nearest, self.first = self.first, None  # a deeper look is a new one
+        if nearest is None and self.asked.vector is not None:
             with self.clock.step("dense"):
                 nearest = self.snapshot.nearest(self.asked.vector, depth, scope.allowed, exact=self.exact)
         is_complete = depth >= scope.allowed.count

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from encoder.errors import CollectionError
 from indexer.collection import Collection
 from indexer.segments.ann_gpu import OpenTwin, open_twin
-from indexer.segments.segment import Segment, document_key
+from indexer.segments.segment import Candidates, Segment, document_key
 from indexer.segments.vector_file import exact_scores
 from indexer.storage.manifest import Publication
 from indexer.storage.row_schema import vectors_of
@@ -174,25 +174,47 @@ class Snapshot:
     def nearest(
         self, query: NDArray[np.float32], depth: int, allowed: Allowed, *, exact: bool = False
     ) -> Nearest:
-        """The best `depth` allowed rows.
+        """The best `depth` allowed rows of one query, float32 [D]; see `nearest_batch`."""
+        return self.nearest_batch(query[None], depth, allowed, exact=exact)[0]
+
+    def nearest_batch(
+        self, queries: NDArray[np.float32], depth: int, allowed: Allowed, *, exact: bool = False
+    ) -> list[Nearest]:
+        """The best `depth` allowed rows of each query.
 
         Args:
-            query: float32 [D], unit length.
+            queries: float32 [Q, D], unit length.
             depth: most rows.
             allowed: rows to choose from.
             exact: compare every allowed row, whatever the index.
         """
+        found = [
+            segment.candidates_batch(queries, depth, mask, exact=exact)
+            for segment, mask in zip(self.segments, allowed.parts, strict=False)
+        ]
+        return [
+            self._merged(query, depth, [of_segment[number] for of_segment in found], allowed.parts[-1])
+            for number, query in enumerate(queries)
+        ]
+
+    def _merged(
+        self,
+        query: NDArray[np.float32],
+        depth: int,
+        found: list[Candidates],
+        loose: NDArray[np.bool_] | None,
+    ) -> Nearest:
+        """The best of the candidates of all segments and of the rows outside them, by their exact scores."""
         ids, scores, documents = [], [], []
         scanned, is_exact, nprobe = 0, True, 0
-        for segment, mask in zip(self.segments, allowed.parts, strict=False):
-            found = segment.candidates(query, depth, mask, exact=exact)
-            ids.append(np.asarray(segment.row_ids[found.positions]))
-            documents.append(np.asarray(segment.documents[found.positions]))
-            scores.append(exact_scores(segment.vectors.take(found.positions), query))
-            scanned += found.scanned
-            is_exact &= found.is_exact
-            nprobe = max(nprobe, found.nprobe)
-        loose = allowed.parts[-1]
+        for segment, candidates in zip(self.segments, found, strict=True):
+            positions = candidates.positions
+            ids.append(np.asarray(segment.row_ids[positions]))
+            documents.append(np.asarray(segment.documents[positions]))
+            scores.append(exact_scores(segment.vectors.take(positions), query))
+            scanned += candidates.scanned
+            is_exact &= candidates.is_exact
+            nprobe = max(nprobe, candidates.nprobe)
         chosen: Any = slice(None) if loose is None else np.flatnonzero(loose)
         ids.append(self._loose_ids[chosen])
         documents.append(self._loose_documents[chosen])

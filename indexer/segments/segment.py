@@ -7,6 +7,7 @@ Folder: `rowid.u64` (ascending), `doc.u64` (hash of each row's document id), `ve
 import hashlib
 import json
 import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,7 +108,9 @@ class Segment:
         if entry.kind != "flat":
             self.ann = load_ann(entry.kind, folder, entry.rows, dimension)
             self.effort = _read_effort(folder / SEGMENT_FILE)
-        self._twin = self._try_twin(open_twin)
+        self._twin: GpuTwin | None = None
+        self._twin_opener: OpenTwin | None = open_twin
+        self._twin_lock = threading.Lock()
 
     @property
     def rows(self) -> int:
@@ -117,19 +120,30 @@ class Segment:
     def candidates(
         self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None, *, exact: bool
     ) -> Candidates:
-        """Rows that may be among the best `depth` allowed ones.
+        """Rows that may be among the best `depth` allowed ones of one query, float32 [D]; see `candidates_batch`."""
+        return self.candidates_batch(query[None], depth, allowed, exact=exact)[0]
+
+    def candidates_batch(
+        self, queries: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None, *, exact: bool
+    ) -> list[Candidates]:
+        """Rows that may be among the best `depth` allowed ones, for each query.
 
         Args:
-            query: float32 [D].
+            queries: float32 [Q, D]; a GPU gets all of them at once.
             depth: rows wanted.
             allowed: bool [rows]; None for all.
             exact: compare every allowed row.
         """
+        if not exact and allowed is None and (found := self._ask_twin(queries, depth)) is not None:
+            return found
+        return [self._on_processor(query, depth, allowed, exact) for query in queries]
+
+    def _on_processor(
+        self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None, exact: bool
+    ) -> Candidates:
         count = self.rows if allowed is None else int(np.count_nonzero(allowed))
         if not count:
             return Candidates(np.zeros(0, np.int64), 0, True, 0)
-        if not exact and allowed is None and (found := self._ask_twin(query, depth)) is not None:
-            return found
         if exact or self.ann is None or self._is_cheap(count, allowed):
             return Candidates(self.vectors.nearest(query, depth, allowed), count, True, 0)
         wanted = max(self.effort.rerank, depth)
@@ -137,34 +151,34 @@ class Segment:
             return Candidates(self.ann.candidates(query, wanted, 0, allowed), count, False, 0)
         return self._visit_cells(query, wanted, min(depth, count), allowed)
 
-    def _try_twin(self, opener: OpenTwin) -> GpuTwin | None:
-        """The copy on the GPU; a failing GPU costs speed, never the answer."""
-        if self.ann is not None and self.ann.kind == "rabitq":
-            return None
-        index = self.vectors.index if self.ann is None else self.ann.index
-        row_bytes = self.vectors.dimension * (2 if self.ann is None else 1)
-        try:
-            return opener(index, self.rows * row_bytes)
-        except GPU_FAILURES as error:
-            self._lose_twin(error)
-            return None
+    def _open_twin(self) -> GpuTwin | None:
+        """The copy on the GPU, made for the first search that can use it; a failing GPU costs speed, never an answer."""
+        with self._twin_lock:
+            if self._twin_opener is not None:
+                opener, self._twin_opener = self._twin_opener, None
+                try:
+                    self._twin = opener(self.vectors, self.ann)
+                except GPU_FAILURES as error:
+                    self._lose_twin(error)
+            return self._twin
 
-    def _ask_twin(self, query: NDArray[np.float32], depth: int) -> Candidates | None:
-        twin, nprobe = self._twin, self.effort.nprobe
+    def _ask_twin(self, queries: NDArray[np.float32], depth: int) -> list[Candidates] | None:
+        twin, nprobe = self._open_twin(), self.effort.nprobe
         wanted = min(self.rows, max(self.effort.rerank, 2 * depth))
         if twin is None or not twin.can_search(wanted, nprobe):
             return None
         try:
-            found = twin.candidates(query, wanted, nprobe)
+            found = twin.candidates(queries, wanted, nprobe)
         except GPU_FAILURES as error:
             self._lose_twin(error)
             return None
         scanned = self.rows if self.ann is None else round(self.rows * nprobe / max(1, self.ann.cells))
-        return Candidates(found, scanned, False, nprobe)
+        return [Candidates(positions, scanned, False, nprobe) for positions in found]
 
     def _lose_twin(self, error: BaseException) -> None:
         self._twin = None
-        self.notes.append(f"the GPU failed ({str(error).splitlines()[0][:120]}); searched on the CPU")
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        self.notes.append(f"the GPU failed ({reason}); searched on the CPU")
 
     def _is_cheap(self, count: int, allowed: NDArray[np.bool_] | None) -> bool:
         if allowed is None or count == self.rows:

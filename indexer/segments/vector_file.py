@@ -100,7 +100,11 @@ class VectorFile:
 
     def block(self, start: int, stop: int) -> NDArray[np.float32]:
         """Vectors `start` to `stop` in order, float32 [N, D]."""
-        return np.ascontiguousarray(self._bytes[start:stop]).view(np.float16).astype(np.float32)
+        return self.half_block(start, stop).astype(np.float32)
+
+    def half_block(self, start: int, stop: int) -> NDArray[np.float16]:
+        """Vectors `start` to `stop` in order as they are stored, a copy, float16 [N, D]."""
+        return np.array(self._bytes[start:stop]).view(np.float16)
 
     def nearest(
         self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.bool_] | None

@@ -1,6 +1,7 @@
 """Segments and their indexes: built the same twice, chosen by size, given up when they find too little, on a GPU."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from indexer.search import Searcher
 from indexer.segments import ann, ann_gpu, recall
 from indexer.segments import segment as segments
 from indexer.segments.ann import choose_kind
-from indexer.segments.ann_gpu import GpuTwin, open_twin
+from indexer.segments.ann_gpu import FaissTwin, TorchTwin, open_twin, torch_twin
 from indexer.segments.faiss_module import load_faiss
 from indexer.segments.segment import Segment
 from tests.indexer.making import (
@@ -143,10 +144,11 @@ class Card:
     def __init__(self, fails_at=None):
         self.opened, self.asked, self.fails_at = [], 0, fails_at
 
-    def open(self, index, size_bytes):
+    def open(self, vectors, ann):
         if self.fails_at == "open":
             raise RuntimeError("CUDA error 2: out of memory\nat file x")
-        self.opened.append(size_bytes)
+        index = vectors.index if ann is None else ann.index
+        self.opened.append(vectors.rows)
         card = self
 
         class Index:
@@ -156,7 +158,7 @@ class Card:
                     raise RuntimeError("CUDA error 700: illegal address\nat file x")
                 return index.search(*arguments, **options)
 
-        return GpuTwin(Index(), None, hasattr(index, "nlist"))
+        return FaissTwin(Index(), None, hasattr(index, "nlist"))
 
 
 def on_card(collection, encoder, card):
@@ -165,12 +167,14 @@ def on_card(collection, encoder, card):
     return searcher
 
 
-@pytest.mark.parametrize(("index", "bytes_per_row"), [("flat", 32), ("ivf-sq8", 16)])
-def test_searches_without_a_filter_go_to_the_gpu_and_find_the_same(tmp_path, index, bytes_per_row):
+@pytest.mark.parametrize("index", ["flat", "ivf-sq8"])
+def test_searches_without_a_filter_go_to_the_gpu_and_find_the_same(tmp_path, index):
     collection, encoder = preset(tmp_path / "c", 1000, 16, index)
     card = Card()
-    found = on_card(collection, encoder, card).search(encoder.vectors[5], 7)
-    assert card.opened == [1000 * bytes_per_row] and card.asked == 1
+    searcher = on_card(collection, encoder, card)
+    assert card.opened == [], "not before there is something to search"
+    found = searcher.search(encoder.vectors[5], 7)
+    assert card.opened == [1000] and card.asked == 1
     assert found.hits == Searcher(collection, encoder).search(encoder.vectors[5], 7).hits
     assert (found.provenance.mode, found.provenance.notes) == ("approximate", ())
 
@@ -182,16 +186,21 @@ def test_filtered_exact_and_very_deep_searches_and_rabitq_never_reach_the_gpu(tm
     searcher.search(encoder.vectors[5], where="year > 3")
     searcher.search(encoder.vectors[5], exact=True)
     assert len(searcher.search(encoder.vectors[5], 1000).hits) == 1000
-    assert not GpuTwin(None, None, False).can_search(2049, 1) and GpuTwin(None, None, True).can_search(
-        2048, 2048
-    )
+    assert not FaissTwin(None, None, False).can_search(2049, 1)
+    assert FaissTwin(None, None, True).can_search(2048, 2048)
     collection.delete(ids=["d9"])
     on_card(collection, encoder, card).search(encoder.vectors[5])
     assert card.asked == 1, "only the 1,000 hits; deleted rows are a filter, too"
-    other, _ = preset(tmp_path / "r", 300, 16, "rabitq")
-    quiet = Card()
-    on_card(other, encoder, quiet).search(encoder.vectors[5])
-    assert quiet.opened == []
+
+
+def test_many_queries_reach_the_gpu_in_one_call_and_find_what_each_finds_alone(tmp_path):
+    collection, encoder = preset(tmp_path / "c", 1000, 16, "flat")
+    card = Card()
+    queries = [encoder.vectors[row].astype(np.float32) for row in range(40)]
+    together = on_card(collection, encoder, card).search_batch(queries, 5)
+    assert card.asked == 1
+    alone = Searcher(collection, encoder)
+    assert [found.hits for found in together] == [alone.search(query, 5).hits for query in queries]
 
 
 @pytest.mark.parametrize(
@@ -210,11 +219,24 @@ def test_a_failing_gpu_costs_no_answer_and_is_told(tmp_path, fails_at, reason):
 
 
 @pytest.mark.parametrize(
-    ("gpus", "free", "is_cloned"), [(0, 10**9, False), (1, 1299, False), (1, 1300, True)]
+    ("gpus", "index", "free", "kind"),
+    [
+        (0, "flat", 0, None),
+        (0, "flat", 2 * 16 * 1000 * 1.3 - 1, None),
+        (0, "flat", 2 * 16 * 1000 * 1.3, "TorchTwin"),
+        (0, "ivf-sq8", 10**9, None),
+        (1, "flat", 2 * 16 * 1000 * 1.3 - 1, None),
+        (1, "flat", 2 * 16 * 1000 * 1.3, "FaissTwin"),
+        (1, "ivf-sq8", 16 * 1000 * 1.3 - 1, None),
+        (1, "ivf-sq8", 16 * 1000 * 1.3, "FaissTwin"),
+        (1, "rabitq", 10**9, None),
+    ],
 )
 def test_a_copy_is_made_where_there_is_a_gpu_with_a_third_more_room_than_needed(
-    monkeypatch, gpus, free, is_cloned
+    tmp_path, monkeypatch, gpus, index, free, kind
 ):
+    collection, _ = preset(tmp_path / "c", 1000, 16, index)
+    segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 16)
     faiss = load_faiss()
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: gpus, raising=False)
     monkeypatch.setattr(ann_gpu, "free_bytes", lambda: free)
@@ -223,9 +245,47 @@ def test_a_copy_is_made_where_there_is_a_gpu_with_a_third_more_room_than_needed(
     monkeypatch.setattr(
         faiss, "index_cpu_to_gpu", lambda resources, card, index, options: ("clone", index), raising=False
     )
-    twin = open_twin("index", 1000)
-    assert (twin is not None) == is_cloned
-    assert not is_cloned or (twin.index == ("clone", "index") and not twin.has_cells)
+    monkeypatch.setattr(ann_gpu, "torch_twin", lambda vectors, device, free: TorchTwin(vectors, free))
+    monkeypatch.setitem(sys.modules, "torch", sys.modules.get("torch"))
+    twin = open_twin(segment.vectors, segment.ann)
+    assert (None if twin is None else type(twin).__name__) == kind
+    if kind == "FaissTwin":
+        assert twin.has_cells == (index == "ivf-sq8") and twin.index[0] == "clone"
+
+
+def test_torch_is_not_loaded_to_look_for_a_gpu(tmp_path, monkeypatch):
+    collection, encoder = preset(tmp_path / "c", 50, 16, "flat")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(ann_gpu, "free_bytes", lambda: pytest.fail("it asked torch"))
+    assert len(Searcher(collection, encoder).search(encoder.vectors[5], 7).hits) == 7
+
+
+@pytest.mark.parametrize(
+    "free", [10**9, 4 * (16 + 3) * 7 * 4, 1], ids=["at once", "7 rows at a time", "no room"]
+)
+def test_the_product_in_torch_finds_the_best_rows_in_any_number_of_steps(tmp_path, free):
+    collection, encoder = preset(tmp_path / "c", 300, 16, "flat")
+    segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 16)
+    twin = torch_twin(segment.vectors, "cpu", lambda: free)
+    queries = encoder.vectors[:3].astype(np.float32)
+    scores = queries @ segment.vectors.block(0, 300).T
+    for depth in (1, 20, 299, 300, 900):
+        found = twin.candidates(queries, depth, 0)
+        assert [rows.tolist() for rows in found] == [np.argsort(-row)[:depth].tolist() for row in scores]
+
+
+def test_a_collection_is_searched_by_the_product_in_torch(tmp_path):
+    collection, encoder = preset(tmp_path / "c", 1000, 16, "flat")
+    searcher = Searcher(collection, encoder)
+    searcher._snapshot = Snapshot(
+        collection, collection.publication(), lambda vectors, _: torch_twin(vectors, "cpu", lambda: 10**6)
+    )
+    queries = [vector.astype(np.float32) for vector in encoder.vectors[:20]]
+    alone = Searcher(collection, encoder)
+    for k in (1, 30, 500):
+        found = searcher.search_batch(queries, k)
+        assert [one.hits for one in found] == [alone.search(query, k).hits for query in queries]
+    assert (found[0].provenance.mode, found[0].provenance.notes) == ("approximate", ())
 
 
 @pytest.mark.gpu
@@ -233,13 +293,24 @@ def test_a_copy_is_made_where_there_is_a_gpu_with_a_third_more_room_than_needed(
 def test_a_real_gpu_finds_what_the_processor_finds(tmp_path, index):
     collection, encoder = preset(tmp_path / "c", 5000, 64, index)
     segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 64)
-    assert segment._twin is not None, segment.notes
+    assert segment._open_twin() is not None, segment.notes
     reached = []
     for query in encoder.vectors[:100].astype(np.float32):
         on_gpu = segment.candidates(query, 30, None, exact=False)
         exact = segment.vectors.nearest(query, 10, None)
         reached.append(np.isin(exact, on_gpu.positions).mean())
     assert np.mean(reached) >= (0.999 if index == "flat" else 0.95) and segment.notes == []
+
+
+@pytest.mark.gpu
+def test_the_product_on_a_real_gpu_finds_the_best_rows(tmp_path):
+    collection, encoder = preset(tmp_path / "c", 5000, 64, "flat")
+    segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 64)
+    queries = encoder.vectors[:100].astype(np.float32)
+    for free in (ann_gpu.free_bytes, lambda: 10**6):
+        found = torch_twin(segment.vectors, "cuda:0", free).candidates(queries, 30, 0)
+        for query, positions in zip(queries, found, strict=True):
+            assert np.isin(segment.vectors.nearest(query, 10, None), positions).all()
 
 
 def test_rows_newer_than_all_segments_are_searched_exactly(tmp_path):
