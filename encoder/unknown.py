@@ -52,7 +52,7 @@ def unknown_tokens(backend: Tokenizer) -> UnknownTokens | None:
         backend: of any kind.
 
     Returns:
-        None for a vocabulary in which nothing is unknown.
+        None for a vocabulary in which nothing is unknown, and for Unigram models, which are not looked into.
     """
     model = backend.model
     name = getattr(model, "unk_token", None)

@@ -233,12 +233,13 @@ class Searcher:
             encode = partial(embedder.encode_query, stats=stats)
         with clock.step("encode"):
             asked = ask(snapshot, queries, mode=wish.mode, encode=encode, stats=stats)
-        found = find_together(snapshot, asked, scope, wish.k, exact=wish.exact, clock=clock)
+        settings = snapshot.collection.settings
+        searches = [Search(snapshot, one, wish.mode, wish.k, wish.exact, wish.by, clock) for one in asked]
+        find_together(searches, scope, clock)
         results = []
-        for one, first in zip(asked, found, strict=True):
-            timed = clock.share(len(queries))
-            search = Search(snapshot, one, wish.mode, wish.k, wish.exact, wish.by, timed, first)
-            results.append(search.run(scope, snapshot.collection.settings))
+        for search in searches:
+            search.clock = clock.share(len(searches))
+            results.append(search.run(scope, settings))
         return results
 
     @property

@@ -47,17 +47,22 @@ def first_depth(k: int, scope: Scope) -> int:
     return min(max(_LEAST_DEPTH, 3 * k), max(1, scope.allowed.count))
 
 
-def find_together(
-    snapshot: Snapshot, asked: Sequence[Asked], scope: Scope, k: int, *, exact: bool, clock: "Clock"
-) -> list[Nearest | None]:
-    """What the vectors of all queries find at `first_depth`, in one call; None for a query without a vector."""
-    vectors = [one.vector for one in asked if one.vector is not None]
-    if not vectors:
-        return [None] * len(asked)
+def find_together(searches: Sequence["Search"], scope: Scope, clock: "Clock") -> None:
+    """Puts what their vectors find at `first_depth` into searches of one call, all looked for at once.
+
+    A search whose words leave out rows is left alone: it looks in fewer rows than the whole scope.
+    """
+    several = [
+        (one, one.asked.vector) for one in searches if one.asked.vector is not None and not one.is_constrained
+    ]
+    if not several:
+        return
+    first, vectors = several[0][0], np.stack([vector for _, vector in several])
     with clock.step("dense"):
-        depth = first_depth(k, scope)
-        found = iter(snapshot.nearest_batch(np.stack(vectors), depth, scope.allowed, exact=exact))
-    return [None if one.vector is None else next(found) for one in asked]
+        depth = first_depth(first.k, scope)
+        found = first.snapshot.nearest_batch(vectors, depth, scope.allowed, exact=first.exact)
+    for (one, _), nearest in zip(several, found, strict=True):
+        one.first = nearest
 
 
 @dataclass(slots=True)
@@ -80,8 +85,8 @@ class Search:
     def run(self, scope: Scope, settings: CollectionSettings) -> SearchResult:
         """Looks deeper until k hits are found or no row is left."""
         words = self._words()
-        if self.mode == "hybrid" and words is not None and words.is_constrained:
-            scope, self.first = self._constrain(scope, words), None
+        if words is not None and self.is_constrained:
+            scope = self._constrain(scope, words)
         depth = first_depth(self.k, scope)
         weight = _UNKNOWN_WEIGHT if self.asked.is_unknown else settings.hybrid_weight
         while True:
@@ -95,6 +100,12 @@ class Search:
         row_ids = tuple(ranked.row_ids[chosen].tolist())
         provenance = self._provenance(ranked, scope.allowed, settings)
         return SearchResult(self.asked.shown, hits, provenance, row_ids, ranked.fusion)
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether words of a hybrid query are conditions: "phrases", +words and -words."""
+        words = self._words() if self.mode == "hybrid" else None
+        return words is not None and words.is_constrained
 
     def _is_cut_in_a_tie(self, ranked: _Ranked, chosen: NDArray[np.int64]) -> bool:
         """Whether a row as good as the last hit, with a lower id, may lie beyond what the word index gave."""

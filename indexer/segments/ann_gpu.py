@@ -25,6 +25,8 @@ _SPARE = 1.3
 _UPLOAD_ROWS = 65536
 # Of free GPU memory, for the float32 rows and scores of one product; sorting them takes as much again.
 _PRODUCT_SHARE = 0.25
+# In smaller products than this a GPU is slower than a processor.
+_LEAST_PRODUCT_ROWS = 4096
 
 
 class GpuTwin(Protocol):
@@ -87,7 +89,7 @@ class TorchTwin:
     """
 
     rows: Any
-    free_bytes: Callable[[], int]
+    free_bytes: Callable[[], int | None]
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def can_search(self, depth: int, nprobe: int) -> bool:
@@ -95,7 +97,12 @@ class TorchTwin:
         return True
 
     def candidates(self, queries: NDArray[np.float32], depth: int, nprobe: int) -> list[NDArray[np.int64]]:
-        """See `GpuTwin.candidates`; queries float32 [Q, D], in as many products as the free memory asks for."""
+        """See `GpuTwin.candidates`; queries float32 [Q, D], in as many products as the free memory asks for.
+
+        Raises:
+            MemoryError: hardly any memory is free.
+            RuntimeError: the device is lost.
+        """
         import torch
 
         with self.lock, torch.inference_mode():
@@ -115,29 +122,47 @@ class TorchTwin:
 
     def _rows_at_once(self, queries: int) -> int:
         row_bytes = 4 * (self.rows.shape[1] + queries)
-        return max(1, int(_PRODUCT_SHARE * self.free_bytes()) // row_bytes)
+        fitting = int(_PRODUCT_SHARE * (self.free_bytes() or 0)) // row_bytes
+        if fitting < min(_LEAST_PRODUCT_ROWS, len(self.rows)):
+            raise MemoryError("its memory is full")
+        return fitting
 
 
 OpenTwin = Callable[[VectorFile, AnnIndex | None], GpuTwin | None]
 
 
 def open_twin(vectors: VectorFile, ann: AnnIndex | None) -> GpuTwin | None:
-    """A copy of a segment's index on the first GPU; None without a GPU, or without room for 1.3 times its size.
+    """A copy of a segment's index on the first GPU; None where there is no GPU for it.
 
-    Torch is only asked where it is loaded already, by the encoder: loading it takes longer than many searches.
+    Torch is only asked where it is loaded already, by the encoder: loading it takes longer than many searches. So the
+    answer may be None at first and a copy later.
 
     Args:
         vectors: of the segment.
         ann: its approximate index; None for a flat segment.
+
+    Raises:
+        MemoryError: the GPU has no room for 1.3 times the size of the index.
+        RuntimeError: the GPU failed.
     """
     if ann is not None and ann.kind != "ivf-sq8":  # FAISS cannot clone it
         return None
+    has_faiss = (
+        load_faiss().get_num_gpus() >= 1
+    )  # asked first: with zero GPUs the clone is silently the CPU index
+    if not has_faiss and (ann is not None or "torch" not in sys.modules):
+        return None
+    free = free_bytes()
+    if free is None:
+        return _clone(vectors.index if ann is None else ann.index) if has_faiss else None
     size = vectors.rows * vectors.dimension * (2 if ann is None else 1)
-    if load_faiss().get_num_gpus() >= 1:  # asked first: with zero GPUs the clone is silently the CPU index
-        return _clone(vectors.index if ann is None else ann.index) if free_bytes() >= _SPARE * size else None
-    if ann is None and "torch" in sys.modules and free_bytes() >= _SPARE * size:
-        return torch_twin(vectors, "cuda:0", free_bytes)
-    return None
+    if free < _SPARE * size:
+        raise MemoryError(
+            f"{free / 1e9:.1f} GB of its memory are free, and {_SPARE * size / 1e9:.1f} GB needed"
+        )
+    if has_faiss:
+        return _clone(vectors.index if ann is None else ann.index)
+    return torch_twin(vectors, "cuda:0", free_bytes)
 
 
 def _clone(index: Any) -> FaissTwin:
@@ -149,13 +174,13 @@ def _clone(index: Any) -> FaissTwin:
     return FaissTwin(clone, resources, isinstance(index, faiss.IndexIVF))
 
 
-def torch_twin(vectors: VectorFile, device: str, free: Callable[[], int]) -> TorchTwin:
+def torch_twin(vectors: VectorFile, device: str, free: Callable[[], int | None]) -> TorchTwin:
     """The rows of a flat segment on a device of torch.
 
     Args:
         vectors: to copy.
         device: such as "cuda:0".
-        free: says how many bytes of its memory are free.
+        free: says how many bytes of its memory are free; see `free_bytes`.
 
     Raises:
         RuntimeError: the device is full or gone.
@@ -169,10 +194,13 @@ def torch_twin(vectors: VectorFile, device: str, free: Callable[[], int]) -> Tor
     return TorchTwin(rows, free)
 
 
-def free_bytes() -> int:
-    """Free memory of the first GPU, 0 when torch cannot tell."""
+def free_bytes() -> int | None:
+    """Free memory of the first GPU, with what torch keeps for itself and does not use; None when torch sees no GPU."""
     try:
         import torch
     except ImportError:
-        return 0
-    return int(torch.cuda.mem_get_info(0)[0]) if torch.cuda.is_available() else 0
+        return None
+    if not torch.cuda.is_available():
+        return None
+    unused = torch.cuda.memory_reserved(0) - torch.cuda.memory_allocated(0)
+    return int(torch.cuda.mem_get_info(0)[0]) + int(unused)

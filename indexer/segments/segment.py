@@ -152,12 +152,11 @@ class Segment:
         return self._visit_cells(query, wanted, min(depth, count), allowed)
 
     def _open_twin(self) -> GpuTwin | None:
-        """The copy on the GPU, made for the first search that can use it; a failing GPU costs speed, never an answer."""
+        """The copy on the GPU, asked for until it is there; a failing GPU costs speed, never an answer."""
         with self._twin_lock:
-            if self._twin_opener is not None:
-                opener, self._twin_opener = self._twin_opener, None
+            if self._twin is None and self._twin_opener is not None:
                 try:
-                    self._twin = opener(self.vectors, self.ann)
+                    self._twin = self._twin_opener(self.vectors, self.ann)
                 except GPU_FAILURES as error:
                     self._lose_twin(error)
             return self._twin
@@ -176,9 +175,12 @@ class Segment:
         return [Candidates(positions, scanned, False, nprobe) for positions in found]
 
     def _lose_twin(self, error: BaseException) -> None:
+        """Leaves the GPU alone from now on, and says so once, however many threads were waiting for it."""
         self._twin = None
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        self.notes.append(f"the GPU failed ({reason}); searched on the CPU")
+        if self._twin_opener is not None:
+            self._twin_opener = None
+            reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+            self.notes.append(f"the GPU failed ({reason}); searched on the CPU")
 
     def _is_cheap(self, count: int, allowed: NDArray[np.bool_] | None) -> bool:
         if allowed is None or count == self.rows:

@@ -50,10 +50,11 @@ class TableSource(Source):
         self.bad_rows = self._log.sentences
         self._surveys: list[Survey] = []
         merged = self._survey_all()
-        if all(reader.roles for reader in readers) and all(name is None for name in roles.values()):
-            self.guessed = dict(readers[0].roles)
+        known = readers[0].roles if all(reader.roles for reader in readers) else {}
+        if known and all(name is None for name in roles.values()):
+            self.guessed = dict(known)
         else:
-            self.guessed = choose_columns(merged, name, **roles)
+            self.guessed = choose_columns(merged, name, **_with_known(roles, known))
         self._require_text_everywhere()
         self.columns = self._metadata_columns(merged, metadata)
         self._current = 0
@@ -199,3 +200,12 @@ def _common_type(one: MetadataType | None, other: MetadataType | None) -> Metada
     if pair == {"int64", "float64"}:
         return "float64"
     return "timestamp" if pair == {"date", "timestamp"} else "string"
+
+
+def _with_known(roles: Mapping[str, str | None], known: Mapping[str, str]) -> dict[str, str | None]:
+    """What was asked for, and what a format says of roles that nobody named, unless another role has that column."""
+    taken = set(roles.values())
+    return {
+        role: known.get(role) if name is None and known.get(role) not in taken else name
+        for role, name in roles.items()
+    }

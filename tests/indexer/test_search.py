@@ -9,6 +9,7 @@ import pytest
 from encoder.errors import CollectionError, IndexMismatchError, InputError, Llm2CompError
 from indexer import retention, search
 from indexer.collection import Collection
+from indexer.query.snapshot import Snapshot
 from indexer.search import RowQuery, Searcher
 from indexer.storage.lock import writer_lock
 from tests.conftest import WordEmbedder
@@ -89,10 +90,26 @@ def test_a_vector_of_any_length_is_a_query(numbers):
 def test_a_batch_gives_what_single_queries_give(numbers):
     collection, encoder = numbers
     searcher = Searcher(collection, encoder)
-    queries = ["d5", "words d6", encoder.encode_query(["d7"])[0]]
+    queries = ["d5", "words +d6", encoder.encode_query(["d7"])[0], "words d8"]
     together = searcher.search_batch(queries, 4, where="year > 2")
     alone = [searcher.search(query, 4, where="year > 2") for query in queries]
     assert [result.hits for result in together] == [result.hits for result in alone]
+
+
+@pytest.mark.parametrize("query", ["words d6", "words +d6", '"number d6"', "words -d6"])
+def test_vectors_are_looked_through_once_a_query(numbers, monkeypatch, query):
+    collection, encoder = numbers
+    searcher = Searcher(collection, encoder)
+    looked = []
+    look = Snapshot.nearest_batch
+
+    def counted(self, queries, depth, allowed, **options):
+        looked.append(allowed.count)
+        return look(self, queries, depth, allowed, **options)
+
+    monkeypatch.setattr(Snapshot, "nearest_batch", counted)
+    found = searcher.search(query, 2)
+    assert found.hits and len(looked) == 1
 
 
 def test_a_document_is_put_together_from_its_passages(tmp_path):

@@ -221,13 +221,14 @@ def test_a_failing_gpu_costs_no_answer_and_is_told(tmp_path, fails_at, reason):
 @pytest.mark.parametrize(
     ("gpus", "index", "free", "kind"),
     [
-        (0, "flat", 0, None),
-        (0, "flat", 2 * 16 * 1000 * 1.3 - 1, None),
+        (0, "flat", None, None),
+        (0, "flat", 2 * 16 * 1000 * 1.3 - 1, "no room"),
         (0, "flat", 2 * 16 * 1000 * 1.3, "TorchTwin"),
         (0, "ivf-sq8", 10**9, None),
-        (1, "flat", 2 * 16 * 1000 * 1.3 - 1, None),
+        (1, "flat", None, "FaissTwin"),
+        (1, "flat", 2 * 16 * 1000 * 1.3 - 1, "no room"),
         (1, "flat", 2 * 16 * 1000 * 1.3, "FaissTwin"),
-        (1, "ivf-sq8", 16 * 1000 * 1.3 - 1, None),
+        (1, "ivf-sq8", 16 * 1000 * 1.3 - 1, "no room"),
         (1, "ivf-sq8", 16 * 1000 * 1.3, "FaissTwin"),
         (1, "rabitq", 10**9, None),
     ],
@@ -247,10 +248,31 @@ def test_a_copy_is_made_where_there_is_a_gpu_with_a_third_more_room_than_needed(
     )
     monkeypatch.setattr(ann_gpu, "torch_twin", lambda vectors, device, free: TorchTwin(vectors, free))
     monkeypatch.setitem(sys.modules, "torch", sys.modules.get("torch"))
+    if kind == "no room":
+        with pytest.raises(MemoryError, match="0.0 GB of its memory are free, and 0.0 GB needed"):
+            open_twin(segment.vectors, segment.ann)
+        return
     twin = open_twin(segment.vectors, segment.ann)
     assert (None if twin is None else type(twin).__name__) == kind
     if kind == "FaissTwin":
         assert twin.has_cells == (index == "ivf-sq8") and twin.index[0] == "clone"
+
+
+def test_a_gpu_is_asked_for_again_when_the_encoder_has_loaded_torch(tmp_path):
+    collection, encoder = preset(tmp_path / "c", 1000, 16, "flat")
+    card, is_there = Card(), []
+
+    def opened(vectors, ann):
+        return card.open(vectors, ann) if is_there else None
+
+    searcher = Searcher(collection, encoder)
+    searcher._snapshot = Snapshot(collection, collection.publication(), opened)
+    searcher.search(encoder.vectors[5], 7)
+    assert card.asked == 0
+    is_there.append(True)
+    searcher.search(encoder.vectors[5], 7)
+    searcher.search(encoder.vectors[5], 7)
+    assert card.asked == 2 and card.opened == [1000]
 
 
 def test_torch_is_not_loaded_to_look_for_a_gpu(tmp_path, monkeypatch):
@@ -261,17 +283,32 @@ def test_torch_is_not_loaded_to_look_for_a_gpu(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "free", [10**9, 4 * (16 + 3) * 7 * 4, 1], ids=["at once", "7 rows at a time", "no room"]
+    "rows_at_once", [300, 8, 7], ids=["all at once", "8 rows at a time", "7 rows at a time"]
 )
-def test_the_product_in_torch_finds_the_best_rows_in_any_number_of_steps(tmp_path, free):
+def test_the_product_in_torch_finds_the_best_rows_in_any_number_of_steps(tmp_path, monkeypatch, rows_at_once):
     collection, encoder = preset(tmp_path / "c", 300, 16, "flat")
     segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 16)
-    twin = torch_twin(segment.vectors, "cpu", lambda: free)
+    monkeypatch.setattr(ann_gpu, "_LEAST_PRODUCT_ROWS", 7)
+    twin = torch_twin(segment.vectors, "cpu", lambda: 4 * rows_at_once * 4 * (16 + 3))
     queries = encoder.vectors[:3].astype(np.float32)
     scores = queries @ segment.vectors.block(0, 300).T
     for depth in (1, 20, 299, 300, 900):
         found = twin.candidates(queries, depth, 0)
         assert [rows.tolist() for rows in found] == [np.argsort(-row)[:depth].tolist() for row in scores]
+    with pytest.raises(MemoryError, match="its memory is full"):
+        torch_twin(segment.vectors, "cpu", lambda: 4 * 6 * 4 * (16 + 3)).candidates(queries, 5, 0)
+
+
+def test_a_full_gpu_costs_no_answer_and_is_told_once(tmp_path):
+    collection, encoder = preset(tmp_path / "c", 1000, 16, "flat")
+    searcher = Searcher(collection, encoder)
+    searcher._snapshot = Snapshot(
+        collection, collection.publication(), lambda vectors, _: torch_twin(vectors, "cpu", lambda: 1000)
+    )
+    for _ in range(2):
+        found = searcher.search(encoder.vectors[5], 7)
+        assert found.hits == Searcher(collection, encoder).search(encoder.vectors[5], 7).hits
+        assert found.provenance.notes == ("the GPU failed (its memory is full); searched on the CPU",)
 
 
 def test_a_collection_is_searched_by_the_product_in_torch(tmp_path):
@@ -291,6 +328,11 @@ def test_a_collection_is_searched_by_the_product_in_torch(tmp_path):
 @pytest.mark.gpu
 @pytest.mark.parametrize("index", ["flat", "ivf-sq8"])
 def test_a_real_gpu_finds_what_the_processor_finds(tmp_path, index):
+    import torch
+
+    assert torch.cuda.is_available()
+    if index == "ivf-sq8" and load_faiss().get_num_gpus() < 1:
+        pytest.skip("only FAISS's GPU build holds ivf-sq8: pip install faiss-gpu")
     collection, encoder = preset(tmp_path / "c", 5000, 64, index)
     segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 64)
     assert segment._open_twin() is not None, segment.notes
@@ -307,7 +349,7 @@ def test_the_product_on_a_real_gpu_finds_the_best_rows(tmp_path):
     collection, encoder = preset(tmp_path / "c", 5000, 64, "flat")
     segment = Segment(segment_folders(collection)[0], collection.publication().segments[0], 64)
     queries = encoder.vectors[:100].astype(np.float32)
-    for free in (ann_gpu.free_bytes, lambda: 10**6):
+    for free in (ann_gpu.free_bytes, lambda: 12 * 10**6):
         found = torch_twin(segment.vectors, "cuda:0", free).candidates(queries, 30, 0)
         for query, positions in zip(queries, found, strict=True):
             assert np.isin(segment.vectors.nearest(query, 10, None), positions).all()

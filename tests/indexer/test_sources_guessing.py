@@ -138,6 +138,21 @@ def test_a_guess_is_refused_with_an_empty_name(role, tmp_path):
         open_sources([frame], text="")
 
 
+@pytest.mark.parametrize(
+    ("asked", "guessed"),
+    [
+        ({"title": ""}, {"text": "text", "id": "id"}),
+        ({"id": ""}, {"text": "text", "title": "title"}),
+        ({"text": "title"}, {"text": "title", "id": "id"}),
+        ({"title": "id"}, {"text": "text", "title": "id"}),
+    ],
+    ids=["no title", "no id", "another text", "the id as title"],
+)
+def test_a_folder_keeps_the_roles_that_nobody_named(tmp_path, asked, guessed):
+    (tmp_path / "a.html").write_text(f"<title>One</title><p>{prose(1)}</p>")
+    assert open_sources([tmp_path], **asked).guessed == guessed
+
+
 def test_a_name_of_something_else_is_no_title():
     source = open_sources([table(file_name=lambda i: f"f{i}", first_name=lambda i: f"A{i}", text=prose)])
     assert source.guessed == {"text": "text"}

@@ -99,7 +99,8 @@ class Compressor(nn.Module):
             ShapeError: a split lies outside of its text.
         """
         sequences = self._sequences(length, splits)
-        loss = self._judge(input_ids, self._encode(input_ids, sequences), sequences)
+        teacher = self._teach(input_ids, sequences)
+        loss = self._judge(input_ids, self._encode(input_ids, sequences), sequences, teacher)
         return {"loss": loss, "tokens": torch.tensor(int(sequences.context_P.sum()), device=loss.device)}
 
     @torch.no_grad()
@@ -121,7 +122,8 @@ class Compressor(nn.Module):
         found = {"own": memory_PMD, "other": others_PMD}
         if self._start_ids:
             found["none"] = memory_PMD[:, :0]
-        return {name: self._judge(input_ids, memory, sequences) for name, memory in found.items()}
+        teacher = self._teach(input_ids, sequences)
+        return {name: self._judge(input_ids, memory, sequences, teacher) for name, memory in found.items()}
 
     def _sequences(self, length: Tensor, splits: Tensor) -> Sequences:
         """What is encoded and decoded of texts of these lengths [B] at these splits [B, S]."""
@@ -142,13 +144,17 @@ class Compressor(nn.Module):
         place_P = torch.from_numpy(np.argsort(np.concatenate(groups)))
         return torch.cat(outputs)[place_P.to(ids_BT.device)]
 
-    def _judge(self, ids_BT: Tensor, memory_PMD: Tensor, sequences: Sequences) -> Tensor:
+    def _teach(self, ids_BT: Tensor, sequences: Sequences) -> Taught | None:
+        """What the teacher says of the same positions; None where the objective has no teacher."""
+        if self.settings.objective != "ctkd":
+            return None
+        budget = self._budget(ids_BT.device)
+        return teach(self.decoder, ids_BT, sequences, start_ids=self._start_ids, budget=budget)
+
+    def _judge(
+        self, ids_BT: Tensor, memory_PMD: Tensor, sequences: Sequences, teacher: Taught | None
+    ) -> Tensor:
         """The loss as a function of the memory outputs."""
-        teacher = None
-        if self.settings.objective == "ctkd":
-            teacher = teach(
-                self.decoder, ids_BT, sequences, start_ids=self._start_ids, budget=self._budget(ids_BT.device)
-            )
         is_trained = torch.is_grad_enabled() and memory_PMD.requires_grad
         gradient_PMD = torch.zeros_like(memory_PMD) if is_trained else None
         total = torch.zeros((), device=ids_BT.device)

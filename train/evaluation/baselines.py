@@ -28,10 +28,11 @@ def score_lsa(task: Task) -> float | None:
 
 
 def score_bm25(task: Task) -> float | None:
-    """The score of BM25, k1 1.2 and b 0.75, without stemming; None for what is no retrieval."""
-    if not isinstance(task, RetrievalTask):
+    """The score of BM25, k1 1.2 and b 0.75, without stemming; None for what is no retrieval or has no Latin words."""
+    documents = list(map(_words, task.documents)) if isinstance(task, RetrievalTask) else []
+    if not isinstance(task, RetrievalTask) or not any(documents):
         return None
-    scores = bm25_scores(list(map(_words, task.queries)), list(map(_words, task.documents)))
+    scores = bm25_scores(list(map(_words, task.queries)), documents)
     return ranking_score(task, lambda start, end: scores[start:end].toarray())
 
 

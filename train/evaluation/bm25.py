@@ -13,7 +13,11 @@ from sklearn.feature_extraction.text import CountVectorizer
 def bm25_scores(
     queries: Sequence[str], documents: Sequence[str], *, k1: float = 1.2, b: float = 0.75
 ) -> sparse.csr_array:
-    """BM25 of every query and document that share a word, float32 [Q, N], without stemming."""
+    """BM25 of every query and document that share a word, float32 [Q, N], without stemming.
+
+    Raises:
+        ValueError: no document has a word.
+    """
     counter = CountVectorizer(token_pattern=r"(?u)[^\W_]+")
     counts = counter.fit_transform(documents).tocsr().astype(np.float32)
     length_N = np.asarray(counts.sum(1)).ravel()

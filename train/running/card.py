@@ -23,6 +23,13 @@ _MEASURES = {
     "slot_similarity": "mean cosine between the memory tokens of a text; 1 means that one would do",
 }
 
+_MEASURED = ("measures", "hybrid", "held_out_short", "held_out_long")
+
+
+def inherited(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the card in `llm2comp.json` holds of other weights that were made from these: all but what was measured."""
+    return {key: value for key, value in card.items() if key not in _MEASURED}
+
 
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that decide the numbers."""

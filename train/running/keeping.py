@@ -16,6 +16,7 @@ from encoder.config import BaseReference, EncoderConfig
 from encoder.errors import CheckpointError
 from encoder.save import write_files
 from encoder.weights import ADAPTER_FILES, MEMORY_FILE, read_backbone, read_tensors
+from train.running.card import inherited
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -70,7 +71,9 @@ class EncoderKeeper:
         base = self._base
         if base.kind == "path":  # relative, so that both can be moved together
             base = replace(base, ref=os.path.relpath(Path(base.ref).resolve(), place.resolve()))
-        return replace(self._config, stages=stages, base=base, card={**self._config.card, **(card or {})})
+        return replace(
+            self._config, stages=stages, base=base, card={**inherited(self._config.card), **(card or {})}
+        )
 
     def save(self, folder: Path, step: int) -> None:
         """Writes an encoder directory into an existing folder."""

@@ -32,7 +32,7 @@ from encoder.weights import (
     read_tensors,
     read_tokenizer,
 )
-from train.running.card import versions
+from train.running.card import inherited, versions
 
 # What may differ: it decides no vector, or is compared by what it names.
 _FREE = {"stages", "card", "hybrid_weight", "base.ref", "base.revision", "base.sha256"}
@@ -277,7 +277,7 @@ def _widened(content: Mapping[str, Any], count: int) -> dict[str, Any]:
 def _config(
     first: Path, configs: Sequence[EncoderConfig], shares: Sequence[float], out: Path
 ) -> EncoderConfig:
-    """The configuration of the mean: that of the last encoder, with a line more in the history."""
+    """The configuration of the mean: that of the last encoder, with a line more in the history and no figures."""
     base = configs[0].base
     if base.kind == "path":
         base = replace(base, ref=os.path.relpath(locate_base(first, base), out.resolve()))
@@ -288,4 +288,5 @@ def _config(
         "weights": [round(share, 6) for share in shares],
         "versions": versions(),
     }
-    return replace(configs[-1], base=base, stages=(*configs[-1].stages, entry))
+    last = configs[-1]
+    return replace(last, base=base, stages=(*last.stages, entry), card=inherited(last.card))

@@ -49,6 +49,11 @@ def test_bm25_is_for_retrieval_alone(tmp_path):
     assert set(scores.values()) == {None}
 
 
+def test_bm25_has_nothing_to_say_of_documents_without_latin_words():
+    task = RetrievalTask("t", ("река",), ("мост через реку", "дорога"), ("a", "b"), ({"a": 1.0},))
+    assert score_bm25(task) is None
+
+
 def test_lsa_scores_every_kind_of_task(tmp_path):
     scores = {task.kind: score_lsa(task) for task in read_tasks(sets.write_all(tmp_path))}
     assert scores["classification"] > 60

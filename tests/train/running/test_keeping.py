@@ -35,7 +35,12 @@ class Kept:
         self.memory = nn.Parameter(torch.randn(3, 32)) if memory else None
         pooling = "memory_mean" if memory else "bidirectional_mean"
         config = EncoderConfig(
-            n_memory=3 if memory else 0, dimension=32, max_tokens=40, pooling=pooling, stages=(EARLIER,)
+            n_memory=3 if memory else 0,
+            dimension=32,
+            max_tokens=40,
+            pooling=pooling,
+            stages=(EARLIER,),
+            card={"licence": "MIT", "measures": {"rank_me": 3.0}, "hybrid": {"queries": 9}},
         )
         reference = BaseReference("path", str(folder / "base")) if lora else BaseReference()
         self.keeper = EncoderKeeper(
@@ -165,7 +170,8 @@ def test_the_result_is_that_of_the_checkpoint_with_its_card(tmp_path, lora):
     )
     saved = load_encoder(str(target), device="cpu", dtype="float32")
     np.testing.assert_allclose(saved.encode_document(TEXTS), vectors, atol=1e-5)
-    assert read_config(target).card == {"language": "English", "measures": {"known_items": 7.0}}
+    now = {"licence": "MIT", "language": "English", "measures": {"known_items": 7.0}}
+    assert read_config(target).card == now, "figures of the encoder it started from are not its own"
     card = (target / "README.md").read_text(encoding="utf-8")
     assert "| language | English |" in card and "| steps | 20 |" in card and "| known_items | 7 |" in card
     assert finished(RunFolder(tmp_path), target, recipe["card"]) == {"known_items": 7.0}

@@ -21,7 +21,8 @@ WEIGHTS = [1.0, 2.0, 5.0]
 
 def _save(folder, *, seed=0, kind="llama", tokenizer=None, n_memory=4, steps=1, config=None, **changes):
     backbone = tiny_backbone(kind, seed=seed, **changes)
-    described = tiny_config(n_memory=n_memory, stages=({"stage": "x", "steps": steps},))
+    card = {"licence": "MIT", "held_out_short": 0.9, "measures": {"known_items": float(steps)}}
+    described = tiny_config(n_memory=n_memory, stages=({"stage": "x", "steps": steps},), card=card)
     save_encoder(
         folder,
         backbone=backbone,
@@ -144,6 +145,9 @@ def test_the_history_says_what_was_averaged(tmp_path, whole):
     assert stages[1]["steps"] == [0, 100, 200]
     assert stages[1]["weights"] == [0.25, 0.25, 0.5]
     assert str(tmp_path) not in json.dumps(stages)
+    assert read_config(tmp_path / "soup").card == {"licence": "MIT"}, (
+        "figures of one are not those of the mean"
+    )
 
 
 @pytest.mark.parametrize(
