@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from encoder.errors import UsageError
 
@@ -30,6 +31,15 @@ class Placement:
     def label(self) -> str:
         """What is written into a collection: device and compute dtype, such as `cpu bfloat16`."""
         return f"{self.device.type} {str(self.compute).removeprefix('torch.')}"
+
+    def place(self, model: nn.Module) -> None:
+        """Moves a model to the device and casts its weights, in place.
+
+        Buffers keep their dtype: in bfloat16 the frequencies of rotary positions give wrong angles.
+        """
+        for weight in model.parameters():
+            weight.data = weight.data.to(self.device, self.weights if weight.is_floating_point() else None)
+        model.to(self.device)
 
     def autocast(self) -> AbstractContextManager:
         """The context a forward pass runs in."""

@@ -51,7 +51,8 @@ class Encoder:
         fingerprint: str,
         placement: Placement,
     ) -> None:
-        self._model = model.to(placement.device, placement.weights).eval()
+        placement.place(model)
+        self._model = model.eval()
         self._tokenizer = tokenizer
         self._config = config
         self._name = name
