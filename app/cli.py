@@ -119,8 +119,19 @@ def _outcome(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     verb = next((word for word in arguments if not word.startswith("-")), None)
     parser = build_parser([verb] if verb in VERBS else list(VERBS))
-    args = parser.parse_args(arguments)
+    args, left = parser.parse_known_args(arguments)
+    if left:
+        raise UsageError(
+            f"unrecognized arguments: {' '.join(left)}", f"llm2comp {args.verb}", _for_left(args.verb, left)
+        )
     return int(args.run(args))
+
+
+def _for_left(verb: str, left: Sequence[str]) -> str:
+    """What to do about arguments that the verb does not have."""
+    see = f"see llm2comp {verb} --help"
+    is_query = verb == "search" and left[0].startswith("-") and not left[0].startswith("--")
+    return f"{see}; put -- before a query that begins with -" if is_query else see
 
 
 def build_parser(verbs: Sequence[str] = tuple(VERBS)) -> argparse.ArgumentParser:

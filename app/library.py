@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 
 import platformdirs
@@ -132,6 +132,23 @@ def collection_path(name: str) -> Path:
             f"{name!r} cannot be the name of a corpus", "name of the corpus", "use letters or digits"
         )
     return collections_folder() / slug
+
+
+def is_taken(name: str) -> bool:
+    """Whether a corpus elsewhere has the name that a new one would get; one of our own folder is added to instead."""
+    path = collection_path(name)
+    return not path.exists() and any(entry.path.name == path.name for entry in known())
+
+
+def free_name(name: str) -> str:
+    """The name, or the first of "name-2", "name-3" ... that no corpus elsewhere has.
+
+    Raises:
+        InputError: nothing of the name can be used in a folder name.
+    """
+    if not is_taken(name):
+        return name
+    return next(other for number in count(2) if not is_taken(other := f"{name}-{number}"))
 
 
 def store_upload(client_name: str, content: bytes) -> Path:

@@ -39,6 +39,7 @@ from indexer.query.ranking import Clock, Search, find_together
 from indexer.query.row_columns import PREFIX, ColumnProvider, filter_names
 from indexer.query.scope import Scope, filter_columns, make_scope
 from indexer.query.snapshot import Allowed, Snapshot
+from indexer.query.value_hints import ValueHint, value_hints
 from indexer.storage.row_schema import TEXT_COLUMNS
 
 __all__ = ["MOST_HITS", "ExampleQuery", "RowQuery", "Searcher"]
@@ -276,6 +277,14 @@ class Searcher:
             InputError: the filter cannot be used.
         """
         return make_scope(snapshot or self.snapshot, where, within, self._columns)
+
+    def value_hints(self, where: str) -> list[ValueHint]:
+        """Values that a filter may have meant where it names some that no passage has, see `indexer.query.value_hints`.
+
+        Raises:
+            InputError: the filter cannot be used.
+        """
+        return value_hints(self.snapshot, parse_filter(where, self.filter_columns))
 
     def allowed(self, where: str | None = None, *, within: NDArray[np.uint64] | None = None) -> Allowed:
         """The rows that pass a filter and are among those given (uint64 [N] row ids); see `scope`."""

@@ -47,7 +47,7 @@ def _lines(info: dict[str, Any]) -> list[str]:
     held = f"{plural(info['documents'], 'document')}, {plural(info['passages'], 'passage')}"
     lines = [
         f"{info['name']}: {held}, version {count(info['version'])}",
-        f"encoder:   {info['encoder']} ({plural(info['dimension'], 'number')}, {info['fingerprint'][:8]})",
+        f"encoder:   {info['encoder']} ({plural(info['dimension'], 'number')}, fingerprint {info['fingerprint'][:8]})",
         *([f"transform: {info['transform']}, fitted to its own vectors"] if info["transform"] else []),
         f"passages:  up to {plural(info['window'], 'token')}, sharing {info['overlap']}; words: {info['words']}",
         f"index:     {info['index']} in {plural(info['segments'], 'segment')}, {recall}",

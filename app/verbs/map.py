@@ -221,7 +221,7 @@ def _line(build: "Build") -> str:
     return (
         f"map {build.id}: {facts.get('points')} points by {facts.get('drawn_by') or recipe.get('method')}, seed {recipe.get('seed')}{where}; "
         f"version {build.version}, {build.created_at[:16].replace('T', ' ')}; "
-        + ("trust not known" if trust is None else f"mean trust {trust}")
+        + ("trust not known" if trust is None else f"mean trust {trust} of 1")
     )
 
 
@@ -237,7 +237,7 @@ def _remarks(build: "Build") -> list[str]:
     remarks = {
         "placed": ("point", "not laid out but placed by neighbours: {}"),
         "unusable": ("passage", "without a point, for the vector has no direction: {}"),
-        "duplicates": ("passage", "at the point of another one with the same vector: {}"),
+        "duplicates": ("passage", "with the vector of another one, and so at its point: {}"),
         "on_rim": ("point", "far outside and so drawn on the rim: {}"),
     }
     found = [
@@ -247,6 +247,8 @@ def _remarks(build: "Build") -> list[str]:
         found.insert(0, "all points have the same position")
     if build.recipe.get("method") == "umap" and build.facts.get("drawn_by") == "pca":
         found.insert(0, "too few different passages for umap: pca")
+    elif build.facts.get("drawn_by") == "pca" or build.recipe.get("method") == "pca":
+        found.append("two directions show little of many; --method umap sets subjects apart")
     if facts.get("share", 1) < 1:
         found.append(f"a sample: {percent(facts['share'])} of {plural(facts.get('rows', 0), 'passage')}")
     return found

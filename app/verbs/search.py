@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
         print_json(_as_json(result))
     else:
-        _show(args, result)
+        _show(args, result, searcher)
     return 0
 
 
@@ -88,8 +88,8 @@ def _as_json(result: "SearchResult") -> dict[str, Any]:
     return {"format": 1, "query": result.query, "hits": hits, "provenance": asdict(result.provenance)}
 
 
-def _show(args: argparse.Namespace, result: "SearchResult") -> None:
-    from app.formats import plural
+def _show(args: argparse.Namespace, result: "SearchResult", searcher: "Searcher") -> None:
+    from app.nothing_found import nothing_found
     from app.output import print_table, write_lines, write_note
     from app.provenance import provenance_line
     from app.result_table import result_table
@@ -98,16 +98,10 @@ def _show(args: argparse.Namespace, result: "SearchResult") -> None:
         columns, rows = result_table(result, args.show)
         print_table(columns, rows)
     else:
-        matching = result.provenance.matching
-        write_lines(
-            [
-                f"nothing found among {plural(matching, 'passage')}"
-                + (" that pass the filter" if args.where else "")
-            ]
-        )
-    write_note(
-        " · ".join([provenance_line(result.provenance, str), *_load_time(result), *result.provenance.notes])
-    )
+        write_lines(nothing_found(result, args.where, searcher))
+    write_note(" · ".join([provenance_line(result.provenance, str), *_load_time(result)]))
+    for note in result.provenance.notes:
+        write_note(note)
 
 
 def _load_time(result: "SearchResult") -> list[str]:
@@ -119,9 +113,11 @@ def _load_time(result: "SearchResult") -> list[str]:
 
 
 def _search_many(args: argparse.Namespace, searcher: "Searcher") -> int:
-    from app.output import print_json
+    from app.formats import plural
+    from app.output import print_json, write_lines
 
-    answers = _answers(args, searcher, _read_queries(Path(args.queries)))
+    queries = _read_queries(Path(args.queries))
+    answers = _answers(args, searcher, queries)
     if not args.out:
         for answer in answers:
             print_json(answer, indent=None)
@@ -136,6 +132,7 @@ def _search_many(args: argparse.Namespace, searcher: "Searcher") -> int:
             args.out,
             "free some space, or name another place",
         ) from error
+    write_lines([f"{plural(len(queries), 'answer')} in {args.out}"])
     return 0
 
 

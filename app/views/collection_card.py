@@ -38,9 +38,8 @@ def draw_builds(key: str, path: Path, info: dict[str, Any]) -> None:
     """
     collection = Collection.open(path)
     builds = _builds(collection)
-    said = " · ".join(
-        plural(len(builds[kind]), noun) for kind, noun in (("map", "map"), ("topics", "topics run"))
-    )
+    runs = len(builds["topics"])
+    said = f"{plural(len(builds['map']), 'map')} · {count(runs)} {'run' if runs == 1 else 'runs'} of topics"
     with st.expander(f"{said}, jobs and export", icon=":material/build:", key=f"builds_{key}"):
         for kind, found in builds.items():
             _draw_kind(key, collection, kind, found)

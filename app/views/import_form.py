@@ -143,10 +143,14 @@ def _draw_columns(source: Path, name: str) -> None:
     for note in opened.notes:
         st.text(clean_for_display(note))
     chosen = _choose_roles(opened.guessed, opened.columns, source)
-    title = st.text_input("Name of the corpus", value=one_line(name), key=f"import_name_{source}")
+    title = st.text_input("Name of the corpus", value=_offered_name(name), key=f"import_name_{source}")
     if title.strip() and library.collection_path(title).exists():
         st.caption(
             "There is a corpus of this name: the import adds to it, and what it knows already costs nothing."
+        )
+    elif title.strip() and library.is_taken(title):
+        st.caption(
+            "Another corpus, in a folder elsewhere, has this name; two of one name are hard to tell apart."
         )
     is_ready = bool(title.strip())
     label = "Start the import"
@@ -155,6 +159,14 @@ def _draw_columns(source: Path, name: str) -> None:
     ):
         given = {"text": named} if named else {}
         _start(source, title, given | chosen)
+
+
+def _offered_name(name: str) -> str:
+    shown = one_line(name)
+    try:
+        return library.free_name(shown)
+    except InputError:  # nothing of a file's name need be fit for a folder
+        return shown
 
 
 @st.cache_data(max_entries=_KEPT_SURVEYS, show_spinner="Looking at the source …")

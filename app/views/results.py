@@ -34,6 +34,8 @@ _EXPORTS: dict[str, tuple[str, Callable[[SearchResult, str], bytes], str]] = {
 def show_results(opened: session.Opened, corpus: str, result: SearchResult) -> None:
     """Draws the hits of a result that has some."""
     view = session.view()
+    for note in result.provenance.notes:  # above the hits: it says how far to trust them
+        st.info(esc_md(_sentence(note)), icon=":material/info:")
     if view.like:
         _draw_like_line()
     draw_facets(opened, result)
@@ -49,6 +51,10 @@ def show_results(opened: session.Opened, corpus: str, result: SearchResult) -> N
         _draw_actions(opened, corpus, result, picked)
     with detail:
         show_hit(opened, result, picked, words)
+
+
+def _sentence(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:]}."
 
 
 def _draw_like_line() -> None:
@@ -113,8 +119,6 @@ def _take_page(key: str) -> None:
 
 def _draw_origin(opened: session.Opened, result: SearchResult) -> None:
     st.caption(provenance_line(result.provenance, esc_md))
-    for note in result.provenance.notes:
-        st.text(note)
     unpublished = opened.info.get("unpublished_rows", 0)
     if unpublished:
         st.caption(f"{plural(unpublished, 'passage')} added since are not searched yet: publish them.")

@@ -6,8 +6,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import library, session
-from app.display import one_line
+from app.display import clean_for_display, one_line
 from app.formats import count
+from app.nothing_found import nothing_found
 from app.questions import is_asked
 from app.search_focus import search_focus
 from app.theme import MODE_HELP, MODE_LABELS, SYNTAX_HELP
@@ -21,7 +22,7 @@ from app.views.queries import draw_queries
 from app.views.results import show_results
 from app.views.saved import draw_saved
 from encoder.errors import CheckpointError, InputError, Llm2CompError, MissingExtraError
-from indexer.hits import MODES
+from indexer.hits import MODES, SearchResult
 
 _QUERY, _CORPUS, _MODE, _K = "query", "corpus", "mode", "k"
 
@@ -149,11 +150,13 @@ def _draw_answer(opened: session.Opened, corpus: str) -> None:
     if result.hits:
         show_results(opened, corpus, result)
     else:
-        _draw_no_hits(result.provenance.matching, result.provenance.rows)
+        _draw_no_hits(opened, result)
 
 
-def _draw_no_hits(matching: int, rows: int) -> None:
+def _draw_no_hits(opened: session.Opened, result: SearchResult) -> None:
     view = session.view()
+    matching, rows = result.provenance.matching, result.provenance.rows
+    why = nothing_found(result, view.filter, opened.searcher)[1:]
     with st.container(border=True, key="no_hits"):
         st.subheader("No hits", anchor=False)
         if view.filter and not matching:
@@ -162,11 +165,15 @@ def _draw_no_hits(matching: int, rows: int) -> None:
             st.text(f"The filter leaves {count(matching)} of {count(rows)} passages, and none of them fits:")
         if view.filter:
             st.code(view.filter, language=None)
+            for line in why:
+                st.text(clean_for_display(f"{line[:1].upper()}{line[1:]}"))
             st.button(
                 "Drop the filter", icon=":material/filter_alt_off:", key="drop_filter", on_click=drop_filter
             )
         else:
             st.text("No passage holds these words.")
+            for line in why:
+                st.text(f"{line[:1].upper()}{line[1:]}.")
         if view.mode == "keyword":
             st.button(
                 "Search by meaning too", key="offer_hybrid", on_click=lambda: session.change(mode="hybrid")

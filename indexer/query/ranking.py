@@ -22,10 +22,7 @@ __all__ = ["Clock", "RowQuery", "Search", "find_together"]
 _LEAST_DEPTH = 100
 # Of the dense part, for a query that the encoder hardly knows: the words decide, and meaning only where they are even.
 _UNKNOWN_WEIGHT = 0.01
-_UNKNOWN = {
-    "hybrid": "the encoder hardly knows the writing of this query: its words decide",
-    "semantic": "the encoder hardly knows the writing of this query: search by words instead",
-}
+_UNKNOWN = "the encoder hardly knows the writing of this query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,7 @@ class Search:
 
     def run(self, scope: Scope, settings: CollectionSettings) -> SearchResult:
         """Looks deeper until k hits are found or no row is left."""
+        asked = scope.allowed
         words = self._words()
         if words is not None and self.is_constrained:
             scope = self._constrain(scope, words)
@@ -98,7 +96,7 @@ class Search:
         with self.clock.step("fetch"):
             hits = self._hits(ranked, chosen, settings)
         row_ids = tuple(ranked.row_ids[chosen].tolist())
-        provenance = self._provenance(ranked, scope.allowed, settings)
+        provenance = self._provenance(ranked, asked, settings)
         return SearchResult(self.asked.shown, hits, provenance, row_ids, ranked.fusion)
 
     @property
@@ -242,8 +240,17 @@ class Search:
             nprobe=None if nearest is None else nearest.nprobe,
             rows_scanned=0 if nearest is None else nearest.scanned,
             milliseconds=self.clock.milliseconds(),
-            notes=self.snapshot.notes + ((_UNKNOWN[self.mode],) if self.asked.is_unknown else ()),
+            notes=self.snapshot.notes + self._notes(ranked),
         )
+
+    def _notes(self, ranked: _Ranked) -> tuple[str, ...]:
+        if not self.asked.is_unknown:
+            return ()
+        if ranked.fusion is None:
+            return (f"{_UNKNOWN}: these hits by meaning say little",)
+        if ranked.fusion.top > 0:
+            return (f"{_UNKNOWN}: its words decide",)
+        return (f"{_UNKNOWN}, and no passage holds a word of it: these hits say little",)
 
 
 class Clock:

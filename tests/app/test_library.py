@@ -199,3 +199,16 @@ def test_an_upload_is_removed_and_no_other_file(library_home, tmp_path):
         library.remove_upload(each)
     assert mine.exists()
     assert not path.parent.exists()
+
+
+def test_a_new_corpus_is_offered_a_name_that_no_other_folder_has(library_home, make_collection, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "articles"
+    elsewhere.parent.mkdir()
+    make_collection(ROADS, "articles").path.rename(elsewhere)
+    library.remember([elsewhere])
+    assert library.is_taken("Articles") and library.free_name("Articles") == "Articles-2"
+    assert library.free_name("papers") == "papers"
+    make_collection(ROADS, "papers")
+    assert not library.is_taken("papers"), "to this one the import adds"
+    with pytest.raises(InputError, match="cannot be the name"):
+        library.free_name("...")

@@ -1,6 +1,7 @@
 """What the command and the page say of texts and questions in writing that the encoder hardly knows."""
 
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,13 @@ def test_the_command_says_that_the_words_decide(mixed, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out.splitlines()[1].split()[0] == "1" and "Хлеб" in captured.out.splitlines()[1]
     assert "the encoder hardly knows the writing of this query: its words decide" in captured.err
+    assert main(["search", into, "слон жираф"]) == 0
+    assert (
+        "writing of this query, and no passage holds a word of it: these hits say little"
+        in capsys.readouterr().err
+    )
+    assert main(["search", into, "слон", "--mode", "semantic"]) == 0
+    assert "writing of this query: these hits by meaning say little" in capsys.readouterr().err
     assert main(["search", into, "flour"]) == 0
     assert "hardly knows" not in capsys.readouterr().err
 
@@ -77,7 +85,7 @@ def test_the_page_says_so_too(make_collection, open_app):
     test = open_app(q="мука вода")
     assert not test.exception
     assert test.dataframe[0].value["title"].tolist()[0] == "Хлеб"
-    said = "the encoder hardly knows the writing of this query: its words decide"
-    assert said in [text.value for text in test.text]
+    said = "The encoder hardly knows the writing of this query: its words decide."
+    assert said in [re.sub(r"[\\\u2060]", "", info.value) for info in test.info]
     test.text_input(key="query").set_value("flour").run()
-    assert said not in [text.value for text in test.text]
+    assert not test.info

@@ -256,7 +256,37 @@ def test_an_impossible_search_is_refused_in_three_lines(capsys, collection, argu
 
 def test_a_filter_that_nothing_passes_is_no_error(capsys, collection):
     assert main(["search", str(collection), "roads", "--where", "year > 3000"]) == 0
-    assert "nothing found among 0 passages that pass the filter" in capsys.readouterr().out
+    assert capsys.readouterr().out == "nothing found among 0 passages that pass the filter\n"
+
+
+def test_a_value_that_no_passage_has_is_answered_with_the_nearest(capsys, collection):
+    assert main(["search", str(collection), "roads", "--where", "country = 'france'"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "no passage has country = 'france'; did you mean 'France'?"
+
+
+def test_an_open_quote_is_a_condition_and_the_answer_says_so(capsys, collection):
+    assert main(["search", str(collection), '"never said']) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert not said[0].startswith("nothing found among 0 ") and "in quotes or behind +" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "do"),
+    [
+        (["--limit", "3"], "see llm2comp search --help"),
+        (["-without"], "see llm2comp search --help; put -- before a query that begins with -"),
+    ],
+)
+def test_an_option_that_a_verb_lacks_is_answered_with_the_help_of_the_verb(capsys, collection, arguments, do):
+    assert main(["search", str(collection), *arguments]) == 2
+    captured = capsys.readouterr().err
+    assert "unrecognized arguments" in captured and captured.rstrip().endswith(f"do:    {do}")
+
+
+def test_a_query_that_begins_with_a_minus_follows_two(capsys, collection):
+    assert main(["search", str(collection), "--", "roads -without"]) == 0
+    assert main(["search", str(collection), "--", "-without roads"]) == 0
 
 
 def test_info_without_a_folder_lists_the_collections_also_a_damaged_one(capsys, collection):

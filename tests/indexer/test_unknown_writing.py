@@ -75,7 +75,7 @@ def test_the_words_decide_on_a_query_in_unknown_writing(searcher):
 
 def test_search_by_meaning_says_that_it_is_a_guess(searcher):
     result = searcher.search("мука вода", mode="semantic")
-    assert result.provenance.notes == (f"{_NOTE}: search by words instead",)
+    assert result.provenance.notes == (f"{_NOTE}: these hits by meaning say little",)
 
 
 def test_search_by_words_has_nothing_to_say(searcher):
