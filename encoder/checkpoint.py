@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from encoder.attention import check_bidirectional, choose_attention, longest_sequence, scale_attention
 from encoder.bare import BareModel
 from encoder.config import FILE_NAME, BaseReference, EncoderConfig, made_by_run, read_config
-from encoder.device import choose_placement
+from encoder.device import bound_kernel_caches, choose_placement
 from encoder.errors import CheckpointError
 from encoder.fingerprint import combine, weights_sha256
 from encoder.foreign import ForeignEncoder, load_foreign
@@ -214,6 +214,8 @@ def assemble_encoder(parts: Checkpoint, *, name: str, device: str = "auto", dtyp
         UsageError: the device or the dtype is not understood.
     """
     placement = choose_placement(device, dtype)
+    if placement.device.type == "cpu":
+        bound_kernel_caches()
     tokenizer = text_tokenizer(parts.tokenizer)
     config = _cap_tokens(parts, tokenizer)
     fingerprint = _fingerprint(parts, config, tokenizer)

@@ -1,5 +1,6 @@
 """Where and in which precision an encoder computes."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from encoder.errors import UsageError
 # Measured on two cores: above about 2,048 tokens a batch leaves the processor's cache and slows down.
 _CPU_BATCH_TOKENS = 2048
 _GPU_BATCH_TOKENS = 65536
+_KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+_KEPT_KERNELS = 64
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ def choose_placement(device: str = "auto", dtype: str = "auto") -> Placement:
     # Autocast keeps the norms and the pooling in float32; on a GPU half the memory matters more.
     weights = torch.float32 if chosen.type == "cpu" else compute
     return Placement(chosen, weights, compute)
+
+
+def bound_kernel_caches() -> None:
+    """Lets oneDNN, and torch around it, keep 64 kernels each: of 1,024, their default, they come to fill a gigabyte.
+
+    They make a kernel for every shape of a product, and every batch of texts has other shapes. Both look at the
+    environment when they make the first one, and not again; what the user has set stays.
+    """
+    for name in _KERNEL_CACHES:
+        os.environ.setdefault(name, str(_KEPT_KERNELS))
 
 
 def _device(name: str) -> torch.device:
