@@ -20,7 +20,7 @@ def nothing_found(result: SearchResult, where: str | None, searcher: Searcher) -
     lines = [f"nothing found among {passages}" + (" that pass the filter" if is_filtered else "")]
     if where and is_filtered and not result.provenance.matching:
         lines += [
-            f"no passage has {hint.column} = {one_line(hint.asked)!r}; did you mean {one_line(hint.near)!r}?"
+            f"no passage has the {hint.column} {one_line(hint.asked)!r}; did you mean {one_line(hint.near)!r}?"
             for hint in searcher.value_hints(where)
         ]
     elif parse_keywords(result.query).is_constrained:

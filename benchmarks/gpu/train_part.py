@@ -6,7 +6,7 @@ Shapes of arrays: B texts, S splits of a text, T tokens, M memory tokens, D widt
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -120,10 +120,8 @@ def _stage_3(accelerator: Accelerator, load: _Load) -> dict[str, Figure]:
     import torch
 
     for mini_batch in load.mini_batches:
-        try:
+        with suppress(torch.OutOfMemoryError):  # the next one is half as large; none left is said below
             return _contrastive(accelerator, load, mini_batch)
-        except torch.OutOfMemoryError:
-            pass
         free_memory()  # out of the handler, whose traceback holds all
     raise NotRunError(f"out of memory with mini-batches of {', '.join(map(str, load.mini_batches))}")
 

@@ -111,9 +111,8 @@ class TorchTwin:
             positions = torch.empty((len(asked), 0), dtype=torch.int64, device=asked.device)
             step = self._rows_at_once(len(asked))
             for start in range(0, len(self.rows), step):
-                product = (
-                    asked @ self.rows[start : start + step].float().T
-                )  # float16 sums would round at 5e-4
+                # Widened first: sums in float16 would round at 5e-4.
+                product = asked @ self.rows[start : start + step].float().T
                 best, at = product.topk(min(depth, product.shape[1]))
                 scores, positions = torch.cat([scores, best], 1), torch.cat([positions, at + start], 1)
                 scores, order = scores.topk(min(depth, scores.shape[1]))
@@ -147,9 +146,8 @@ def open_twin(vectors: VectorFile, ann: AnnIndex | None) -> GpuTwin | None:
     """
     if ann is not None and ann.kind != "ivf-sq8":  # FAISS cannot clone it
         return None
-    has_faiss = (
-        load_faiss().get_num_gpus() >= 1
-    )  # asked first: with zero GPUs the clone is silently the CPU index
+    # Asked first: with zero GPUs the clone would silently be the CPU index.
+    has_faiss = load_faiss().get_num_gpus() >= 1
     if not has_faiss and (ann is not None or "torch" not in sys.modules):
         return None
     free = free_bytes()

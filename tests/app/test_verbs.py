@@ -262,7 +262,7 @@ def test_a_filter_that_nothing_passes_is_no_error(capsys, collection):
 def test_a_value_that_no_passage_has_is_answered_with_the_nearest(capsys, collection):
     assert main(["search", str(collection), "roads", "--where", "country = 'france'"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1] == "no passage has country = 'france'; did you mean 'France'?"
+    assert said[1] == "no passage has the country 'france'; did you mean 'France'?"
 
 
 def test_an_open_quote_is_a_condition_and_the_answer_says_so(capsys, collection):
